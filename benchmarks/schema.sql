@@ -39,7 +39,7 @@ DELETE FROM todo WHERE id = ANY(%s::bigint[])
 SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = current_database()
 
 -- name: waiting
-SELECT EXISTS (SELECT FROM syncline.outbox)
+SELECT EXISTS (SELECT FROM syncline.waiting)
 
 -- name: digest
 SELECT count(*), sum(hashtextextended(ROW(t.*)::text COLLATE "C", 0)) FROM todo AS t

@@ -124,7 +124,7 @@ def prepare(on: Stage, rows: int) -> None:
     """Fill both sides with the same records, as a worker would leave them."""
     on.reset(rows=rows)
     with on.sql() as conn:
-        conn.execute("TRUNCATE syncline.outbox")
+        conn.execute("TRUNCATE syncline.outbox, syncline.block")
     asyncio.run(product.copy(on.postgres.url, on.mongo.url))
 
 

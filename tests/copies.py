@@ -37,6 +37,6 @@ class Copy(Commanded):
     def drained(self) -> None:
         """Wait until nothing is left to do."""
         self.until(
-            "SELECT NOT EXISTS (SELECT FROM syncline.outbox) AND NOT EXISTS (SELECT FROM syncline.task)"
+            "SELECT NOT EXISTS (SELECT FROM syncline.waiting) AND NOT EXISTS (SELECT FROM syncline.task)"
             " AND NOT EXISTS (SELECT FROM syncline.deferred)"
         )

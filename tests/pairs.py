@@ -68,7 +68,7 @@ class Pair:
 
     async def drain(self) -> int:
         """Apply every mark, as the relay does: marks, ticket, states, write, acknowledgement."""
-        marks = self.sql("SELECT seq, entity, key FROM syncline.outbox ORDER BY seq")
+        marks = self.sql("SELECT seq, entity, key FROM syncline.waiting ORDER BY seq")
         keys: dict[int, dict[str, None]] = defaultdict(dict)
         for _, id_, key in marks:
             keys[id_][key] = None
@@ -77,7 +77,9 @@ class Pair:
             one = self.plans[id_]
             for start in range(0, len(wanted), 1000):
                 await self._apply(one, list(wanted)[start : start + 1000])
-        self.conn.execute("DELETE FROM syncline.outbox WHERE seq = ANY(%s)", ([seq for seq, *_ in marks],))
+        seqs = [seq for seq, *_ in marks]
+        self.conn.execute("DELETE FROM syncline.outbox WHERE seq = ANY(%s)", (seqs,))
+        self.conn.execute("DELETE FROM syncline.block WHERE seqs <@ %s::bigint[]", (seqs,))
         return len(marks)
 
     async def _apply(self, one: Plan, keys: Sequence[str]) -> None:

@@ -153,7 +153,10 @@ class Relay:
 
     def counts(self) -> dict[str, int]:
         names = ("outbox", "deferred", "parked", "task", "history")
-        row = self.sql("SELECT " + ", ".join(f"(SELECT count(*) FROM syncline.{name})" for name in names))[0]
+        tables = {"outbox": "waiting"}
+        row = self.sql(
+            f"SELECT {', '.join(f'(SELECT count(*) FROM syncline.{tables.get(name, name)})' for name in names)}"
+        )[0]
         return dict(zip(names, row, strict=True))
 
     def parked(self) -> dict[str, str]:

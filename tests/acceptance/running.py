@@ -99,7 +99,7 @@ class Syncline:
             while True:
                 connection.execute(AT_ONCE)
                 waiting = connection.execute(
-                    "SELECT (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM syncline.deferred),"
+                    "SELECT (SELECT count(*) FROM syncline.waiting), (SELECT count(*) FROM syncline.deferred),"
                     " (SELECT count(*) FROM syncline.task)"
                 ).fetchone()
                 if waiting == (0, 0, 0):

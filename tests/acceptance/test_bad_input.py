@@ -114,7 +114,7 @@ def test_a_column_of_unknown_type_that_comes_later_stops_its_entity_loudly_and_n
         (message,) = connection.execute("SELECT message FROM syncline.notice WHERE severity = 'critical'").fetchone()
         assert "thing" in message
         assert "twin" in message
-        eventually(lambda: connection.execute("SELECT count(*) FROM syncline.outbox").fetchone() == (1,))
+        eventually(lambda: connection.execute("SELECT count(*) FROM syncline.waiting").fetchone() == (1,))
         connection.execute("ALTER TABLE thing DROP COLUMN twin")
         syncline.drained()
         assert syncline.documents("thing").keys() == {"1", "2"}

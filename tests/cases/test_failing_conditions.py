@@ -37,7 +37,7 @@ def prepared(key):
 
 
 def marked(pair):
-    return {key for (key,) in pair.sql("SELECT key FROM syncline.outbox")}
+    return {key for (key,) in pair.sql("SELECT key FROM syncline.waiting")}
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -75,7 +75,7 @@ async def test_of_very_many_rows_at_which_it_fails_all_are_marked(database, mong
     monkeypatch.setattr(key_sql, "MOST", 10)
     ddl, _ = prepared("int")
     async with paired(database, mongo_url, mongo_db, ddl, [entity("t", where=WHERE)]) as pair:
-        pair.sql("UPDATE t SET n = 0 WHERE id % 2 = 0", "DELETE FROM syncline.outbox")
+        pair.sql("UPDATE t SET n = 0 WHERE id % 2 = 0", "DELETE FROM syncline.outbox; DELETE FROM syncline.block")
         await pair.backfill("t")
         assert marked(pair) >= INSIDE
 
@@ -145,7 +145,7 @@ def test_commands_go_on(failing, monkeypatch):
     done = CliRunner().invoke(app, ["backfill", "t", "--json"])
     assert done.exit_code == 0, done.output
     assert "50" in marked(failing)
-    failing.sql("DELETE FROM syncline.outbox")
+    failing.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
     found = CliRunner().invoke(app, ["verify", "t", "--sample", "100", "--json"])
     assert found.exit_code == 1, found.output
     findings = json.loads(found.output)["entities"][0]["findings"]

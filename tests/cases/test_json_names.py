@@ -135,7 +135,9 @@ def test_every_command_spells_its_names_alike(relay, tmp_path):
 
 
 def test_what_is_found_keeps_the_names_of_fields_in_values(relay, tmp_path):
-    relay.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.parked; DELETE FROM syncline.task")
+    relay.sql(
+        "DELETE FROM syncline.outbox; DELETE FROM syncline.block; DELETE FROM syncline.parked; DELETE FROM syncline.task"
+    )
     report = tmp_path / "report.jsonl"
     where = ["--config", str(tmp_path / "syncline.toml")]
     words = ["verify", "--json", "--report", str(report), *where]

@@ -74,7 +74,7 @@ async def test_one_entity_that_cannot_be_put_back_keeps_no_other_from_it(relay: 
     assert failed.keys() == {"a"}
     assert isinstance(failed["a"], MappingError)
     relay.sql("INSERT INTO b VALUES (1); INSERT INTO c VALUES (1); UPDATE c SET note = 'x'")
-    assert relay.value("SELECT count(*) FROM syncline.outbox") == 3
+    assert relay.value("SELECT count(*) FROM syncline.waiting") == 3
     assert {*relay.sql("SELECT entity, kind FROM syncline.task")} == {
         (n, kind) for n in (2, 3) for kind in ("backfill", "sweep")
     }
@@ -193,7 +193,7 @@ DAMAGES = {
     "function syncline.lane_of": "DROP FUNCTION syncline.lane_of",
     "function syncline.wake": "DROP FUNCTION syncline.wake",
     "column syncline.task.options": "ALTER TABLE syncline.task DROP COLUMN options",
-    "the definition of syncline.outbox.lane": "ALTER TABLE syncline.outbox ALTER lane TYPE integer",
+    "the definition of syncline.outbox.lane": "DROP VIEW syncline.waiting; ALTER TABLE syncline.outbox ALTER lane TYPE integer",
     "table syncline.certificate": "DROP TABLE syncline.certificate",
 }
 
@@ -231,7 +231,7 @@ LOST = {
     "table syncline.outbox": "DROP TABLE syncline.outbox CASCADE",
     "table syncline.entity": "DROP TABLE syncline.entity CASCADE",
     "column syncline.outbox.hint": "ALTER TABLE syncline.outbox DROP COLUMN hint CASCADE",
-    "the definition of syncline.outbox.key": "DROP VIEW syncline.changes CASCADE; ALTER TABLE syncline.outbox ALTER key TYPE varchar(1)",
+    "the definition of syncline.outbox.key": "DROP VIEW syncline.changes, syncline.waiting CASCADE; ALTER TABLE syncline.outbox ALTER key TYPE varchar(1)",
     "table syncline.notice": "DROP TABLE syncline.notice",
 }
 

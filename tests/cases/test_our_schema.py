@@ -20,7 +20,7 @@ from tests.integration.test_migrations import catalog, older
 
 ENTITIES = (entity("item", "item"),)
 TABLE = "CREATE TABLE item (id bigint PRIMARY KEY, name text)"
-REMEMBER = {"entity", "outbox", "deferred", "parked", "task"}
+REMEMBER = {"entity", "outbox", "block", "deferred", "parked", "task"}
 PARTS = [part for part in parts(Dialect.POSTGRESQL) if "meta" not in (part.name, part.table)]
 
 

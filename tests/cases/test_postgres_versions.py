@@ -21,7 +21,7 @@ from tests.versions import binaries
 pytestmark = pytest.mark.engines
 
 SEEN = """
-SELECT NOT EXISTS (SELECT FROM syncline.outbox) AND NOT EXISTS (SELECT FROM syncline.deferred)
+SELECT NOT EXISTS (SELECT FROM syncline.waiting) AND NOT EXISTS (SELECT FROM syncline.deferred)
    AND NOT EXISTS (SELECT FROM syncline.task)
 """
 

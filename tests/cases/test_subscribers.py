@@ -77,7 +77,7 @@ async def test_where_pglogical_writes_each_change_is_marked_once(database: str) 
             )  # as an apply, which fires none of statements
             apply.execute("INSERT INTO t VALUES (4, 'a')")
             apply.execute("ALTER TABLE t ENABLE ALWAYS TRIGGER syncline_1_insert")
-        marks = relay.sql("SELECT key, hint::text FROM syncline.outbox ORDER BY seq")
+        marks = relay.sql("SELECT key, hint::text FROM syncline.waiting ORDER BY seq")
         assert marks == [("1", "I"), ("2", "I"), ("3", "U"), ("2", "D"), ("4", "I")]
         relay.sql("ALTER TABLE t DISABLE TRIGGER syncline_1_row")
         async with relay.worker():

@@ -78,7 +78,7 @@ def _drops() -> Iterator[tuple[str, str]]:
 
 
 def _alterations() -> Iterator[tuple[str, str]]:
-    views = "DROP VIEW syncline.changes CASCADE; TRUNCATE syncline.outbox, syncline.task, syncline.notice; "
+    views = "DROP VIEW syncline.changes, syncline.waiting CASCADE; TRUNCATE syncline.outbox, syncline.block, syncline.task, syncline.notice; "
     for table, columns in USED.items():
         alter = f"ALTER TABLE syncline.{table} "
         for column in columns:
@@ -282,7 +282,7 @@ def test_values_that_fit_are_kept(fresh: Case) -> None:
     before = fresh.marks()
     fresh.sql(
         "DROP VIEW syncline.changes CASCADE",
-        "ALTER TABLE syncline.outbox ALTER hint TYPE text, ALTER entity TYPE integer, ALTER key TYPE varchar(99),"
+        "DROP VIEW syncline.waiting; ALTER TABLE syncline.outbox ALTER hint TYPE text, ALTER entity TYPE integer, ALTER key TYPE varchar(99),"
         " ALTER payload TYPE text, ALTER at DROP DEFAULT, ALTER tx DROP NOT NULL, ALTER event_type SET DEFAULT 'a'",
     )
 
@@ -321,7 +321,7 @@ def test_a_statement_that_began_before_a_change_of_the_outbox_goes_on_and_so_do_
             writing = pool.submit(writer.execute, late)
             while not fresh.sql(f"SELECT 1 FROM pg_locks WHERE pid = {writer.info.backend_pid} AND NOT granted"):
                 time.sleep(0.01)
-            fresh.sql("TRUNCATE syncline.outbox", {**LATE, **ADDITIONS}[change])
+            fresh.sql("TRUNCATE syncline.outbox, syncline.block", {**LATE, **ADDITIONS}[change])
             holder.rollback()
             writing.result()
         writer.execute("UPDATE plain SET note = 'later'")

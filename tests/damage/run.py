@@ -21,7 +21,7 @@ QUICKLY = ("--rate", "0")
 AT_ONCE = "UPDATE syncline.deferred SET due = clock_timestamp() WHERE due > clock_timestamp()"
 """Second deletes need not be waited for: nothing is frozen here."""
 WAITING = """
-SELECT e.name, m.key FROM (SELECT entity, key FROM syncline.outbox UNION ALL SELECT entity, key FROM syncline.deferred) AS m
+SELECT e.name, m.key FROM (SELECT entity, key FROM syncline.waiting UNION ALL SELECT entity, key FROM syncline.deferred) AS m
 JOIN syncline.entity AS e ON e.id = m.entity
 """
 

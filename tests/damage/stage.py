@@ -91,7 +91,7 @@ class Stage:
 
     def settled(self) -> None:
         """Wait until nothing is on its way, the backfill of the installation included: it would mend damage done meanwhile."""
-        waiting = "SELECT EXISTS (SELECT FROM syncline.outbox) OR EXISTS (SELECT FROM syncline.task)"
+        waiting = "SELECT EXISTS (SELECT FROM syncline.waiting) OR EXISTS (SELECT FROM syncline.task)"
         with self.connect() as connection:
             while connection.execute(waiting).fetchone() != (False,):
                 time.sleep(0.1)

@@ -62,7 +62,7 @@ class Case:
         return {name: id_ for id_, name in self.sql("SELECT id, name FROM syncline.entity")}
 
     def forget(self) -> None:
-        self.sql("DELETE FROM syncline.outbox", "DELETE FROM syncline.task")
+        self.sql("DELETE FROM syncline.outbox", "DELETE FROM syncline.block", "DELETE FROM syncline.task")
 
     def contents(self) -> Contents:
         """Every record's versions with their places: an update that changes no value is a change too."""
@@ -90,7 +90,7 @@ class Case:
         return [
             (name, key, hint)
             for name, key, hint in self.sql(
-                "SELECT e.name, o.key, o.hint::text FROM syncline.outbox AS o JOIN syncline.entity AS e ON e.id = o.entity ORDER BY o.seq"
+                "SELECT e.name, o.key, o.hint::text FROM syncline.waiting AS o JOIN syncline.entity AS e ON e.id = o.entity ORDER BY o.seq"
             )
         ]
 

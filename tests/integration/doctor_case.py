@@ -189,7 +189,7 @@ class Clinic:
 
 SETTLED = """
 SELECT (SELECT count(*) FROM syncline.lane WHERE owner IS NOT NULL AND confirmed = epoch) = 64
-   AND NOT EXISTS (SELECT FROM syncline.outbox) AND NOT EXISTS (SELECT FROM syncline.task)
+   AND NOT EXISTS (SELECT FROM syncline.waiting) AND NOT EXISTS (SELECT FROM syncline.task)
    AND (SELECT confirmed_beat > 3 FROM syncline.meta)
 """
 

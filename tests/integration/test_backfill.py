@@ -48,9 +48,9 @@ async def test_a_backfill_marks_every_row_of_every_key_type_exactly_once(databas
             progress = await pair.backfill(table, pace=SMALL)
             assert (progress.marked, progress.total, progress.finished) == (1003, 1003, True), table
             expected = sorted(pair.sql(f"SELECT syncline.key_{pair.plan(table).id}(id) FROM {table}"))
-            marks = sorted(pair.sql(f"SELECT key FROM syncline.outbox WHERE entity = {pair.plan(table).id}"))
+            marks = sorted(pair.sql(f"SELECT key FROM syncline.waiting WHERE entity = {pair.plan(table).id}"))
             assert marks == expected, table
-        lanes = "SELECT count(*) FROM syncline.outbox WHERE lane <> syncline.lane_of(entity, key) OR hint <> 'B'"
+        lanes = "SELECT count(*) FROM syncline.waiting WHERE lane <> syncline.lane_of(entity, key) OR hint <> 'B'"
         assert pair.sql(lanes) == [(0,)]
         assert pair.sql("SELECT count(*) FROM syncline.task") == [(0,)]
 
@@ -148,7 +148,7 @@ async def test_killed_at_any_step_it_goes_on_where_it_was(items):
             await items.runner(pace=SMALL, on_progress=die).run(id_)
         except asyncio.CancelledError:
             assert items.sql("SELECT claimed_by FROM syncline.task") in ([(None,)], [])
-    assert items.sql("SELECT count(*), count(DISTINCT key) FROM syncline.outbox") == [(2000, 2000)]
+    assert items.sql("SELECT count(*), count(DISTINCT key) FROM syncline.waiting") == [(2000, 2000)]
 
 
 async def test_a_killed_process_leaves_a_claim_that_expires(items, database):
@@ -167,7 +167,7 @@ async def test_a_task_taken_over_stops_marking(items):
         items.sql(f"UPDATE syncline.task SET claimed_by = '{uuid4()}'")
 
     assert await items.runner(pace=SMALL, on_progress=steal).run(id_) is None
-    assert items.sql("SELECT count(*) FROM syncline.outbox") == [(100,)]  # the transaction that lost it left no marks
+    assert items.sql("SELECT count(*) FROM syncline.waiting") == [(100,)]  # the transaction that lost it left no marks
 
 
 async def test_it_waits_while_the_queue_is_full_and_goes_on_when_it_is_not(items):
@@ -175,8 +175,8 @@ async def test_it_waits_while_the_queue_is_full_and_goes_on_when_it_is_not(items
     running = asyncio.create_task(items.backfill("items", pace=pace))
     for _ in range(50):
         await asyncio.sleep(0.02)
-        assert items.sql("SELECT count(*) <= 400 FROM syncline.outbox") == [(True,)]
-        items.sql("DELETE FROM syncline.outbox")
+        assert items.sql("SELECT count(*) <= 400 FROM syncline.waiting") == [(True,)]
+        items.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
         if running.done():
             break
     assert (await running).marked == 2000
@@ -194,7 +194,7 @@ async def test_it_waits_while_the_oldest_mark_is_too_old(items):
     running = asyncio.create_task(items.backfill("items", pace=pace))
     await asyncio.sleep(0.3)
     assert not running.done()
-    items.sql("DELETE FROM syncline.outbox")
+    items.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
     assert (await running).marked == 2000
 
 
@@ -207,7 +207,9 @@ async def test_with_no_worker_and_no_patience_it_says_so_and_the_task_stays(item
 
 async def test_the_age_of_its_own_task_does_not_hold_it_back(items):
     items.sql(
-        "TRUNCATE items", "INSERT INTO items SELECT n FROM generate_series(1, 5) n", "DELETE FROM syncline.outbox"
+        "TRUNCATE items",
+        "INSERT INTO items SELECT n FROM generate_series(1, 5) n",
+        "DELETE FROM syncline.outbox; DELETE FROM syncline.block",
     )
     items.docs.items.insert_many({"_id": n} for n in range(1, 11))
     items.sql("UPDATE syncline.task SET created_at = now() - interval '1 h'")
@@ -219,7 +221,7 @@ async def test_the_sweep_leaves_foreign_documents_alone_and_counts_them(items):
     items.docs.items.insert_many([{"_id": n} for n in (1, 2, 5000, "text", 1.5, None, True)] + [{"_id": {"a": 1}}])
     progress = await items.backfill("items", TaskKind.SWEEP)
     assert (progress.done, progress.marked, progress.foreign) == (8, 1, 5)
-    assert items.sql("SELECT key, hint::text FROM syncline.outbox") == [("5000", "R")]
+    assert items.sql("SELECT key, hint::text FROM syncline.waiting") == [("5000", "R")]
 
 
 OURS = {"_v": 1, "_originalId": "1", "_source": "postgresql"}
@@ -232,7 +234,7 @@ async def test_the_sweep_removes_what_is_ours_under_a_key_of_before(items):
     progress = await items.backfill("items", TaskKind.SWEEP)
     assert (progress.done, progress.marked, progress.foreign) == (5, 4, 0)
     assert [one["_id"] for one in items.docs.items.find()] == [1.0, Decimal128("5000")]
-    assert items.sql("SELECT key FROM syncline.outbox") == [("5000",)]
+    assert items.sql("SELECT key FROM syncline.waiting") == [("5000",)]
 
 
 async def test_a_sweep_that_was_compiled_for_another_key_discards_nothing(items):
@@ -289,7 +291,7 @@ async def test_a_second_command_goes_on_with_what_the_first_left(items):
     runner = items.runner(grace=timedelta(seconds=0.2))  # nobody writes what is marked: the sweep waits as long for it
     done = await command.complete(runner, again, lambda _: None)
     assert [(step.kind, step.marked) for step in done] == [(TaskKind.BACKFILL, 2000), (TaskKind.SWEEP, 0)]
-    assert items.sql("SELECT count(*) FROM syncline.outbox") == [(2000,)]
+    assert items.sql("SELECT count(*) FROM syncline.waiting") == [(2000,)]
 
 
 async def test_a_command_follows_what_a_worker_runs(items):

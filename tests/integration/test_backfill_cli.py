@@ -50,7 +50,7 @@ class Command:
         return out if ok == 0 else out + err
 
     def marked(self) -> list[str]:
-        return [key for (key,) in self.relay.sql("SELECT key FROM syncline.outbox ORDER BY seq")]
+        return [key for (key,) in self.relay.sql("SELECT key FROM syncline.waiting ORDER BY seq")]
 
 
 @pytest.fixture

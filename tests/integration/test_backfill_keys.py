@@ -78,7 +78,7 @@ async def test_killed_after_every_chunk_each_row_of_each_kind_of_key_is_marked_o
                     kills += 1
             assert kills >= ROWS // SMALL.chunk, name
             expected = sorted(pair.sql(f"SELECT syncline.key_{plan.id}({columns}) FROM {name}"))
-            marks = sorted(pair.sql(f"SELECT key FROM syncline.outbox WHERE entity = {plan.id}"))
+            marks = sorted(pair.sql(f"SELECT key FROM syncline.waiting WHERE entity = {plan.id}"))
             assert len(expected) == ROWS
             assert marks == expected, name
 
@@ -104,7 +104,7 @@ async def explained(pair, statement, values) -> list[dict]:
 @pytest.mark.parametrize("name", LARGE_TABLES)
 async def test_a_chunk_in_the_middle_of_a_large_table_is_a_range_of_its_index(database, mongo_url, mongo_db, name):
     async with paired(database, mongo_url, mongo_db, ddl(LARGE, name), [one(name)]) as pair:
-        pair.sql("DELETE FROM syncline.outbox", f"ANALYZE {name}")
+        pair.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block", f"ANALYZE {name}")
         plan, codec = pair.plan(name), pair.plan(name).projection.codec
         statements = key_statements(plan, where="true")
         (last,) = await (await pair.pages.execute(statements.last)).fetchone()
@@ -125,4 +125,4 @@ async def test_a_chunk_in_the_middle_of_a_large_table_is_a_range_of_its_index(da
                 if node["Node Type"].startswith(("Index", "Bitmap Index")) and statement is not statements.last:
                     assert "Index Cond" in node, node
                     assert node.get("Rows Removed by Filter", 0) == 0, node
-        assert pair.sql("SELECT count(*) FROM syncline.outbox") == [(CHUNK,)]
+        assert pair.sql("SELECT count(*) FROM syncline.waiting") == [(CHUNK,)]

@@ -33,7 +33,7 @@ async def asked(pair, pace: Pace = SMALL, **options):
 
 
 def marked(pair) -> list[int]:
-    return [int(key) for (key,) in pair.sql("SELECT key FROM syncline.outbox ORDER BY seq")]
+    return [int(key) for (key,) in pair.sql("SELECT key FROM syncline.waiting ORDER BY seq")]
 
 
 class Killed(BaseException):
@@ -79,7 +79,7 @@ async def test_what_is_no_condition_is_refused_before_anything_is_marked(items, 
     with pytest.raises(ConditionError, match=r"does not fit public\.items") as caught:
         await asked(items, where=where)
     assert caught.value.hint is not None
-    counts = "SELECT (SELECT count(*) FROM syncline.task), (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM items)"
+    counts = "SELECT (SELECT count(*) FROM syncline.task), (SELECT count(*) FROM syncline.waiting), (SELECT count(*) FROM items)"
     assert items.sql(counts) == [(0, 0, 1000)]
 
 
@@ -164,7 +164,7 @@ async def test_a_list_is_asked_for_whole_or_not_at_all(items, monkeypatch):
 
 def pairs_of_chunks(pair) -> list[tuple[float, int]]:
     """When each transaction marked, and how many."""
-    rows = pair.sql("SELECT extract(epoch FROM min(at))::float8, count(*) FROM syncline.outbox GROUP BY tx ORDER BY 1")
+    rows = pair.sql("SELECT extract(epoch FROM min(at))::float8, count(*) FROM syncline.waiting GROUP BY tx ORDER BY 1")
     return [(float(at), count) for at, count in rows]
 
 
@@ -198,7 +198,7 @@ async def test_a_rate_that_is_changed_applies_to_a_task_that_runs(items):
     tasks = await command.request(runner, [items.plan("items")], sweep=False, pace={"rate": 1})
     running = asyncio.create_task(runner.run(tasks[0].id))
     async with asyncio.timeout(30):
-        while not items.sql("SELECT 1 FROM syncline.outbox"):
+        while not items.sql("SELECT 1 FROM syncline.waiting"):
             await asyncio.sleep(0.02)
     async with asyncio.timeout(120):  # at one a second it would take eight minutes
         other = items.runner()

@@ -92,4 +92,4 @@ async def test_a_second_command_follows_what_the_first_runs(database, mongo_url,
             follows = asyncio.create_task(command.complete(second, [same], lambda _: None))
             assert (await first.run(same.id)).marked == ROWS
             assert [step.finished for step in await follows] == [True]
-        assert relay.value("SELECT count(*) FROM syncline.outbox") == ROWS
+        assert relay.value("SELECT count(*) FROM syncline.waiting") == ROWS

@@ -19,5 +19,5 @@ async def test_what_a_mark_says_of_its_commit(database, mongo_url, mongo_db):
                 "INSERT INTO item VALUES (3, 'off in between')", OFF, "UPDATE item SET name = 'later' WHERE id = 3"
             )
         pair.sql("INSERT INTO item VALUES (4, 'on')")
-        said = pair.sql("SELECT key, bool_and(durable) FROM syncline.outbox GROUP BY key ORDER BY key")
+        said = pair.sql("SELECT key, bool_and(durable) FROM syncline.waiting GROUP BY key ORDER BY key")
         assert said == [("1", False), ("2", True), ("3", False), ("4", True)]  # 2: a limit, see guarantees.md

@@ -20,6 +20,9 @@ from tests.integration.capture_case import Case, entity
 ROWS = 40_000
 QUERIES = blocks("queries.sql")
 EVERY_LANE = -1
+SINGLE_MARKS = (
+    "CREATE OR REPLACE FUNCTION syncline.in_blocks() RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false'"
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,7 @@ def large(postgres: PrivatePostgres) -> Iterator[Case]:
         )
         case.install()
         case.sql(
+            SINGLE_MARKS,
             f"INSERT INTO todo SELECT g, 'x' FROM generate_series(1, {ROWS}) AS g",
             f"INSERT INTO syncline.deferred (due, entity, lane, key) SELECT now() + g * interval '1 s', 1, 1, g::text FROM generate_series(0, {ROWS}) AS g",
             f"INSERT INTO syncline.history (seq, created_at, processed_at, entity, hint, key) SELECT g, now(), now(), 1, 'U', g::text FROM generate_series(1, {ROWS}) AS g",
@@ -48,9 +52,21 @@ def explain(conn: psycopg.Connection[Any], query: str, values: dict[str, Any]) -
 
 
 def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """List the nodes of a plan, but for the look at the tables that are being copied: a row for each, once."""
-    below = [child for child in plan.get("Plans", ()) if child.get("Relation Name") != "copy"]
+    """List the nodes of a plan, but for the looks at tables that are small: those that are being copied, blocks where there are none."""
+    below = [child for child in plan.get("Plans", ()) if not _looks_at_few(child)]
     return [plan, *(node for child in below for node in nodes(child))]
+
+
+def _looks_at_few(plan: dict[str, Any]) -> bool:
+    """Tell whether all that is read below is the copies, or an empty table of blocks."""
+    read = {one.get("Relation Name") for one in _all(plan)} - {None}
+    return read == {"copy"} or ("block" in read and read <= {"copy", "block"} and not plan["Actual Rows"])
+
+
+def _all(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _all(child)
 
 
 def scans(plan: dict[str, Any]) -> set[tuple[str, str]]:
@@ -124,7 +140,7 @@ def test_the_lag_is_one_row(large: Case) -> None:
 
 def test_an_acknowledgement_touches_only_its_marks(large: Case) -> None:
     large.sql("UPDATE syncline.lane SET owner = '00000000-0000-0000-0000-000000000001', epoch = 5")
-    seqs = [seq for (seq,) in large.sql("SELECT seq FROM syncline.outbox ORDER BY seq LIMIT 500")]
+    seqs = [seq for (seq,) in large.sql("SELECT seq FROM syncline.waiting ORDER BY seq LIMIT 500")]
     query = statement(Dialect.POSTGRESQL, history=False, absent=False, rejected=False, unpark=False, documents=False)
     values = {
         "lanes": list(range(64)), "epochs": [5] * 64, "worker": "00000000-0000-0000-0000-000000000001",
@@ -154,7 +170,7 @@ def test_a_statement_that_marks_is_no_join(large: Case) -> None:
 
 
 def test_dead_marks_under_an_old_snapshot_are_passed_by_going_on_after_the_last(large: Case) -> None:
-    first, middle = large.sql(f"SELECT min(seq), min(seq) + {ROWS // 2} FROM syncline.outbox")[0]
+    first, middle = large.sql(f"SELECT min(seq), min(seq) + {ROWS // 2} FROM syncline.waiting")[0]
     with psycopg.connect(large.url) as old:
         old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         old.execute("SELECT count(*) FROM syncline.meta")
@@ -169,3 +185,38 @@ def test_dead_marks_under_an_old_snapshot_are_passed_by_going_on_after_the_last(
     large.sql("VACUUM syncline.outbox")
     after = explain(large.conn, QUERIES["read_marks"], values | {"after": 0})
     assert buffers(after) < 200
+
+
+@pytest.fixture(scope="module")
+def in_blocks(postgres: PrivatePostgres) -> Iterator[Case]:
+    with engines.fresh_database(postgres.url) as url, Case(url, [entity("todo", "todo")]) as case:
+        case.sql("CREATE TABLE todo (id bigint PRIMARY KEY, title text)")
+        case.install()
+        case.sql(f"INSERT INTO todo SELECT g, 'x' FROM generate_series(1, {5 * ROWS}) AS g", "VACUUM ANALYZE")
+        yield case
+
+
+def test_of_blocks_few_are_read_for_a_batch(in_blocks: Case) -> None:
+    (middle,) = in_blocks.sql("SELECT seq FROM syncline.block ORDER BY seq OFFSET 200 LIMIT 1")[0]
+    values = {"after": middle, "lanes": EVERY_LANE, "limit": 1000, "except": []}
+    plan = explain(in_blocks.conn, QUERIES["read_marks"], values)
+
+    assert ("Index Scan", "block") in scans(plan)
+    (unnested,) = [node for node in nodes(plan) if node["Node Type"] == "Function Scan"]
+    assert unnested["Actual Loops"] <= 5
+
+
+def test_an_acknowledgement_touches_only_its_blocks(in_blocks: Case) -> None:
+    in_blocks.sql("UPDATE syncline.lane SET owner = '00000000-0000-0000-0000-000000000001', epoch = 5")
+    found = in_blocks.sql("SELECT seq, seqs FROM syncline.block ORDER BY seq LIMIT 3")
+    query = statement(
+        Dialect.POSTGRESQL, history=False, absent=False, rejected=False, unpark=False, documents=False, blocks=True
+    )
+    values = {
+        "lanes": list(range(64)), "epochs": [5] * 64, "worker": "00000000-0000-0000-0000-000000000001",
+        "seqs": [], "blocks": [seq for seq, _ in found], "block_seqs": [seq for _, seqs in found for seq in seqs[1:]],
+    }  # fmt: skip
+    plan = explain(in_blocks.conn, query, values)
+
+    assert ("Seq Scan", "block") not in scans(plan)
+    assert buffers(plan) < 200

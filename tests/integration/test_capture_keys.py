@@ -191,7 +191,7 @@ def test_a_hostile_session_cannot_lead_capture_astray(case: Case) -> None:
     case.sql("SET search_path = public", "DROP DOMAIN pg_temp.text")
 
     assert_captured(case, before, also=[("todo", "b"), ("part", "1")])
-    assert case.sql("SELECT DISTINCT durable FROM syncline.outbox") == [(True,)]
+    assert case.sql("SELECT DISTINCT durable FROM syncline.waiting") == [(True,)]
 
 
 def test_a_writer_needs_no_privilege_on_our_schema(case: Case) -> None:
@@ -220,7 +220,7 @@ def test_a_writer_needs_no_privilege_on_our_schema(case: Case) -> None:
         also = [(table, key) for table in ("todo", "part") for key in ("2", "3", "12", "13")]
         touched = assert_captured(case, before, also=also)
         assert ("todo", "1") not in touched
-        for attempt in ("SELECT * FROM syncline.outbox", "SELECT syncline.mark(1::smallint, '{1}', 'U')"):
+        for attempt in ("SELECT * FROM syncline.waiting", "SELECT syncline.mark(1::smallint, '{1}', 'U')"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 case.sql("SET ROLE capture_writer", attempt)
     finally:

@@ -255,7 +255,7 @@ def test_truncating_children_requests_a_backfill_of_their_parents(seeded: Case) 
 def test_the_lane_and_the_key_are_those_of_our_functions(seeded: Case) -> None:
     seeded.sql("UPDATE todo SET done = true", "UPDATE reading SET value = 1", "UPDATE item SET body = 'x'")
 
-    assert not seeded.sql("SELECT * FROM syncline.outbox WHERE lane <> syncline.lane_of(entity, key)")
+    assert not seeded.sql("SELECT * FROM syncline.waiting WHERE lane <> syncline.lane_of(entity, key)")
 
 
 def test_marks_are_not_durable_when_the_writer_does_not_wait(seeded: Case) -> None:
@@ -263,7 +263,7 @@ def test_marks_are_not_durable_when_the_writer_does_not_wait(seeded: Case) -> No
         "SET synchronous_commit = off; INSERT INTO seat VALUES (30); UPDATE reading SET value = 1; RESET synchronous_commit"
     )
 
-    assert seeded.sql("SELECT DISTINCT durable FROM syncline.outbox") == [(False,)]
+    assert seeded.sql("SELECT DISTINCT durable FROM syncline.waiting") == [(False,)]
 
 
 def test_a_partition_made_later_is_captured(seeded: Case) -> None:

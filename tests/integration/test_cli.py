@@ -318,7 +318,7 @@ class TestParked:
         park(installed, "1")
         park(installed, "2")
         installed.run("parked", "retry", "users", "2")
-        assert installed.sql("SELECT key, hint::text FROM syncline.outbox").fetchall() == [("2", "R")]
+        assert installed.sql("SELECT key, hint::text FROM syncline.waiting").fetchall() == [("2", "R")]
         assert installed.sql("SELECT count(*) FROM syncline.parked").fetchone() == (2,)
 
     def test_retry_all(self, installed):

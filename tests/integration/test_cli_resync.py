@@ -104,4 +104,4 @@ async def test_a_backfill_can_be_looked_at_without_marking_anything(commands: Co
         ("item", "sweep", False),
     ]
     assert "not begun" in await commands.run("backfill", "--status")
-    assert commands.relay.sql("SELECT 1 FROM syncline.outbox") == []
+    assert commands.relay.sql("SELECT 1 FROM syncline.waiting") == []

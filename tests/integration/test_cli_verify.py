@@ -44,7 +44,7 @@ class Command:
 
     def drain(self):
         deadline = time.monotonic() + 60
-        while self.relay.value("SELECT (SELECT count(*) FROM syncline.outbox) + (SELECT count(*) FROM syncline.task)"):
+        while self.relay.value("SELECT (SELECT count(*) FROM syncline.waiting) + (SELECT count(*) FROM syncline.task)"):
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
@@ -138,7 +138,7 @@ def test_parts_several_entities_and_what_contradicts_itself(command):
 
 def test_many_differences_go_to_the_file_and_not_to_the_terminal(command, tmp_path):
     command.sql("INSERT INTO users SELECT n, 'x' FROM generate_series(1001, 3000) n")
-    command.sql("DELETE FROM syncline.outbox")
+    command.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
     text = command("verify", "users", "--report", tmp_path / "r.jsonl", status=1)
     assert "Not equal: 2,500 records diverge" in text
     assert f"2,480 more; all of them: {tmp_path / 'r.jsonl'}" in text
@@ -149,7 +149,7 @@ def test_many_differences_go_to_the_file_and_not_to_the_terminal(command, tmp_pa
     assert (len(shown["findings"]), shown["findingsOmitted"]) == (1000, 1500)
     repaired = command.json("repair", "--from", tmp_path / "r.jsonl")["repair"]
     assert (repaired["marked"], len(repaired["records"])) == (2500, 1000)
-    assert command.relay.value("SELECT count(*) FROM syncline.outbox WHERE hint = 'R'") == 2500
+    assert command.relay.value("SELECT count(*) FROM syncline.waiting WHERE hint = 'R'") == 2500
 
 
 def test_a_stopped_worker_leaves_it_undecided(command, tmp_path):
@@ -186,12 +186,12 @@ def test_a_target_that_belongs_to_another_installation_is_not_compared(command, 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_backfill_is_resumed_by_the_next(command, tmp_path, number):
     command.sql("INSERT INTO users SELECT n, 'x' FROM generate_series(1000, 15000) n")
-    command.sql("DELETE FROM syncline.outbox")
+    command.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
     entry = Path(sys.executable).with_name("syncline")
     arguments = ["backfill", "users", "--no-sweep", "--max-queue", "4000", "--config", tmp_path / "syncline.toml"]
     process = subprocess.Popen([entry, *arguments], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while command.relay.value("SELECT count(*) FROM syncline.outbox") < 4000:
+    while command.relay.value("SELECT count(*) FROM syncline.waiting") < 4000:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
@@ -203,11 +203,11 @@ def test_an_interrupted_backfill_is_resumed_by_the_next(command, tmp_path, numbe
         assert "interrupted; nothing is lost" in errors
     else:
         command.sql("UPDATE syncline.task SET claimed_until = now()")  # as after some seconds
-    command.sql("DELETE FROM syncline.outbox")
+    command.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
     command.sql("UPDATE syncline.task SET options = '{}'")
     found = command.json("backfill", "users", "--no-sweep")
     assert found["tasks"][0]["marked"] == 14_501
-    assert command.relay.value("SELECT count(*) FROM syncline.outbox") == 14_501 - marked
+    assert command.relay.value("SELECT count(*) FROM syncline.waiting") == 14_501 - marked
 
 
 def test_an_unfinished_backfill_can_be_dropped(command):

@@ -104,8 +104,8 @@ def test_truncate_is_not_captured_and_said_so(case: Case) -> None:
 
 def test_lanes_are_those_of_the_function(case: Case) -> None:
     case.sql("INSERT INTO parent (v) SELECT generate_series(1, 200)")
-    assert case.sql("SELECT count(*) FROM syncline.outbox WHERE lane <> syncline.lane_of(entity, key)") == [(0,)]
-    assert case.sql("SELECT count(DISTINCT lane) > 40, min(lane) >= 0, max(lane) <= 63 FROM syncline.outbox") == [
+    assert case.sql("SELECT count(*) FROM syncline.waiting WHERE lane <> syncline.lane_of(entity, key)") == [(0,)]
+    assert case.sql("SELECT count(DISTINCT lane) > 40, min(lane) >= 0, max(lane) <= 63 FROM syncline.waiting") == [
         (True, True, True)
     ]
 

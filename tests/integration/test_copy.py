@@ -140,7 +140,7 @@ async def test_marks_and_sweeps_wait_while_a_table_is_copied_and_others_go_on(da
             left = "SELECT e.name, t.kind FROM syncline.task AS t JOIN syncline.entity AS e ON e.id = t.entity"
             await until(lambda: made.sql(left) == [("item", "sweep")], what="the other tasks are done")
             await until(lambda: made.count("tag") == 1, what="the other table's mark is applied")
-            waiting = "SELECT DISTINCT e.name FROM syncline.outbox AS o JOIN syncline.entity AS e ON e.id = o.entity"
+            waiting = "SELECT DISTINCT e.name FROM syncline.waiting AS o JOIN syncline.entity AS e ON e.id = o.entity"
             await until(lambda: made.sql(waiting) == [("item",)], what="only the copied table's marks wait")
             await made.copy(names=["item"])
             await made.settled()
@@ -156,7 +156,7 @@ async def test_marks_that_were_passed_over_are_read_when_the_table_is_declared(d
         with pytest.raises(Killed):
             await made.copy(names=["item"], wrap=killed_at("before the copy", 1))
         made.sql("INSERT INTO item VALUES (1)")
-        marked = made.value("SELECT max(seq) FROM syncline.outbox")
+        marked = made.value("SELECT max(seq) FROM syncline.waiting")
         for number in range(100_000):
             made.sql("INSERT INTO tag VALUES (%s)", number)
             await asyncio.sleep(0.005)
@@ -175,7 +175,7 @@ async def test_a_walk_over_marks_that_wait_for_the_only_tables_copy_ends(items, 
         with pytest.raises(Killed):
             await items.copy(wrap=killed_at("before the copy", 1))
         items.sql("INSERT INTO item VALUES (1001)")
-        marked = items.value("SELECT max(seq) FROM syncline.outbox")
+        marked = items.value("SELECT max(seq) FROM syncline.waiting")
 
         def is_above() -> bool:
             items.sql("UPDATE item SET qty = qty + 1 WHERE id = 1001")
@@ -392,7 +392,9 @@ async def test_values_that_move_and_parents_that_are_late_are_left_to_the_relay(
     async with pair(database, other, ddl, [entity("line"), entity("part")]) as made:
         made.sql("INSERT INTO part SELECT n, 'c' || n FROM generate_series(1, 400) AS n; ANALYZE part")
         made.sql("INSERT INTO line SELECT n, n FROM generate_series(1, 200) AS n; INSERT INTO line VALUES (400, 400)")
-        made.sql("DELETE FROM syncline.outbox")  # as if all that was long before the triggers
+        made.sql(
+            "DELETE FROM syncline.outbox; DELETE FROM syncline.block"
+        )  # as if all that was long before the triggers
         moved = []
 
         def told(progress: Progress) -> None:
@@ -463,7 +465,7 @@ async def test_every_type_composite_keys_and_other_orders_of_columns(database, o
             drawn = [random_pair(one, dice)[0] for one in TYPES]
             key = (number % 7, f"b'\\ {number}")
             made.sql(f"INSERT INTO item ({named}) VALUES ({values})", *key, f"o{number}", odd, *drawn)
-        made.sql("DELETE FROM syncline.outbox; ANALYZE item")
+        made.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block; ANALYZE item")
         read = "SELECT to_jsonb(t) - 'old' - 'drop_me' - 'new' || jsonb_build_object('n', t.{}) FROM item AS t ORDER BY k1, k2"
         for change in ("", "ALTER TABLE item ALTER small TYPE bigint"):  # the second time values travel as texts
             if change:

@@ -50,7 +50,7 @@ class TestTriggers:
         case.sql("DELETE FROM person")
         programs.restore(case.url, script)
         case.cured(case.found("triggers", "critical", "person"))
-        assert case.sql("SELECT count(DISTINCT key) FROM syncline.outbox WHERE hint = 'B'") == [(20,)]
+        assert case.sql("SELECT count(DISTINCT key) FROM syncline.waiting WHERE hint = 'B'") == [(20,)]
 
     def test_a_table_that_was_made_again(self, case: Case) -> None:
         case.sql("DROP TABLE person; CREATE TABLE person (id bigint PRIMARY KEY, name text, secret text)")
@@ -232,7 +232,7 @@ class TestOutbox:
             "INSERT INTO syncline.outbox (entity, lane, hint, key)"
             f" SELECT 1, n % 64, 'U', n::text FROM generate_series(1, {rows}) AS n"
         )
-        case.sql("DELETE FROM syncline.outbox")
+        case.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
         case.sql("SELECT pg_stat_force_next_flush()")
         case.until(f"SELECT n_dead_tup >= {rows} FROM pg_stat_user_tables WHERE relname = 'outbox'")
 

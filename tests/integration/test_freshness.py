@@ -65,7 +65,7 @@ def test_a_commit_that_wrote_has_the_token_of_its_transaction(case: Case, sessio
     with sessions() as session:
         token = write(session, 1)
     [(installation, tx)] = case.sql(
-        "SELECT (SELECT installation::text FROM syncline.meta), tx::text FROM syncline.outbox"
+        "SELECT (SELECT installation::text FROM syncline.meta), tx::text FROM syncline.waiting"
     )
     assert parse(token) == {installation[:8]: {int(tx)}}
 
@@ -201,7 +201,7 @@ def test_a_parked_change_is_false_at_once(case: Case, sessions: sessionmaker[Ses
         token = write(session, 1)
     case.sql(
         "INSERT INTO syncline.parked (first_tx, tx, seq, entity, lane, hint, key, created_at, code, error) "
-        "SELECT tx, tx, seq, entity, lane, hint, key, at, 'too_large', 'x' FROM syncline.outbox"
+        "SELECT tx, tx, seq, entity, lane, hint, key, at, 'too_large', 'x' FROM syncline.waiting"
     )
     case.forget()
     started = time.monotonic()
@@ -215,7 +215,7 @@ def test_an_older_change_of_a_parked_record_is_false_too(case: Case, sessions: s
     case.sql(
         "INSERT INTO syncline.parked (first_tx, tx, seq, entity, lane, hint, key, created_at, code, error) "
         "SELECT tx, (tx::text::bigint + 10)::text::xid8, seq, entity, lane, hint, key, at, 'too_large', 'x' "
-        "FROM syncline.outbox"
+        "FROM syncline.waiting"
     )
     case.forget()
     assert asked(Freshness(case.url), older, 0) is False

@@ -50,7 +50,7 @@ COPIED = (
 )
 BATCH_MASK = (1 << 31) - 1
 RESET = """
-    TRUNCATE item; DELETE FROM syncline.task; DELETE FROM syncline.outbox; DELETE FROM syncline.deferred; DELETE FROM syncline.parked;
+    TRUNCATE item; DELETE FROM syncline.task; DELETE FROM syncline.outbox; DELETE FROM syncline.block; DELETE FROM syncline.deferred; DELETE FROM syncline.parked;
     DELETE FROM syncline.worker; UPDATE syncline.lane SET owner = NULL, epoch = 0, confirmed = 0;
     UPDATE syncline.meta SET epoch = 0, beat = 0, confirmed_beat = 0, nonces = '{}', contested = NULL
 """
@@ -170,7 +170,7 @@ class Replay:
                 self.relay.sql("INSERT INTO item (id, qty) VALUES (%s, %s)", key, row.version)
         states = await owner.source.records.read(self.plan, [str(key) for key in self.keys])
         await self.target.apply(Batch(ITEM, inserts=states.present(ticket(1, 0))))
-        self.relay.sql("DELETE FROM syncline.outbox")
+        self.relay.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
         for player in self.players:
             player.crash()
             player.confirmed = 0
@@ -228,7 +228,7 @@ class Replay:
         lane = sql("SELECT owner::text, epoch, confirmed FROM syncline.lane WHERE lane = %s", self.lanes[0])[0]
         return {
             "rows": sql("SELECT id::int, qty FROM item ORDER BY id"),
-            "marks": sorted(sql("SELECT key::int, hint::text FROM syncline.outbox")),
+            "marks": sorted(sql("SELECT key::int, hint::text FROM syncline.waiting")),
             "parked": [key for (key,) in sql("SELECT key::int FROM syncline.parked ORDER BY 1")],
             "deferred": [key for (key,) in sql("SELECT key::int FROM syncline.deferred ORDER BY id")],
             "lane": (ids.get(lane[0], -1), lane[1], lane[2]),
@@ -273,7 +273,7 @@ class Replay:
         player.reader.restart()
         work, _ = await player.reader.next()
         assert work is not None
-        assert sorted((int(key), hint) for _, _, _, key, hint, _ in work.marks) == sorted(
+        assert sorted((int(key), hint) for _, _, _, key, hint, *_ in work.marks) == sorted(
             (m.key, m.hint) for m in batch.marks
         )
         assert work.number == batch.number

@@ -52,7 +52,7 @@ QUESTIONS = {
 NEWEST = (
     """SELECT * FROM "Outbox" WHERE aggregate_type = 'user' AND aggregate_id = '42' ORDER BY created_at DESC LIMIT 1"""
 )
-EXPLAINED = """SELECT seq FROM syncline.outbox
+EXPLAINED = """SELECT seq FROM syncline.waiting
 WHERE entity = 1 AND lane = syncline.lane_of(1::smallint, '42') AND key = '42' ORDER BY seq LIMIT 100"""
 LAST_WEEK = """SELECT count(*) FROM "Outbox" WHERE processed AND processed_at > now() - interval '7 days'"""
 

@@ -185,7 +185,7 @@ async def test_a_record_is_retried_or_discarded_and_a_notice_says_who_asked(rela
     mine = {"X-Syncline-Form": await log_in(client)}
     answer = await client.post("/parked/retry", json={"ids": ids[:2]}, headers=mine)
     assert answer.json() == {"records": 2}
-    assert relay.sql("SELECT key, hint::text FROM syncline.outbox ORDER BY key") == [("0", "R"), ("1", "R")]
+    assert relay.sql("SELECT key, hint::text FROM syncline.waiting ORDER BY key") == [("0", "R"), ("1", "R")]
     answer = await client.post("/parked/discard", json={"ids": [ids[3], 999]}, headers=mine)
     assert answer.json() == {"records": 1}
     assert set(relay.parked()) == {"0", "1", "2"}

@@ -146,7 +146,7 @@ async def test_what_happens_shows_without_a_reload(relay: Relay, tmp_path: Path)
             assert "healthy" not in await tab.run("document.querySelector('#entities .pill').className"), (
                 "one is parked"
             )
-            relay.sql("TRUNCATE syncline.outbox")
+            relay.sql("TRUNCATE syncline.outbox, syncline.block")
             relay.sql("DELETE FROM syncline.parked")
             relay.sql("UPDATE syncline.lane SET owner = NULL WHERE lane > 4")
             relay.sql("UPDATE syncline.certificate SET records = 78")
@@ -211,7 +211,7 @@ async def test_parked_records_are_handled_by_keyboard_and_the_focus_is_kept(rela
             await tab.run("document.querySelector('[aria-label=\"Retry item 1\"]').focus()")
             await tab.press("Enter")
             await says(tab, "item 1: a worker tries again")
-            assert relay.sql("SELECT key FROM syncline.outbox") == [("1",)]
+            assert relay.sql("SELECT key FROM syncline.waiting") == [("1",)]
             focused = "document.activeElement.getAttribute('aria-label')"
             assert await tab.run(focused) == "Retry item 1", "a new state took nothing from under the finger"
             await tab.press("Enter")
@@ -401,7 +401,7 @@ async def test_a_record_is_found_and_what_was_applied_lately_is_listed(relay: Re
 
 async def test_an_entity_is_verified_repaired_and_backfilled_from_the_page(relay: Relay, tmp_path: Path):
     relay.sql("INSERT INTO item VALUES (7, 'seven')")
-    relay.sql("TRUNCATE syncline.outbox")
+    relay.sql("TRUNCATE syncline.outbox, syncline.block")
     working(relay)
     with serving(tmp_path, relay.toml()) as served:
         async with visited(served) as tab:
@@ -416,7 +416,7 @@ async def test_an_entity_is_verified_repaired_and_backfilled_from_the_page(relay
             await tab.click(button.format("repair"))
             await tab.click("#sure-yes")
             await shows(tab, "#jobs", "1 records marked")
-            assert relay.sql("SELECT key, hint::text FROM syncline.outbox") == [("7", "R")]
+            assert relay.sql("SELECT key, hint::text FROM syncline.waiting") == [("7", "R")]
             await tab.click(button.format("backfill"))
             await tab.click("#sure-yes")
             await shows(tab, "#jobs", "a worker marks every record")

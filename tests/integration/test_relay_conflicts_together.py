@@ -85,7 +85,7 @@ async def test_holders_whose_rows_are_wide_are_no_less_rightful(database, mongo_
             rejections, waiting = await pump._conflicts.settle(pump._reader._plans[1], conflicts, tickets)
         assert {rejection.key for rejection in rejections} == {conflict.key for conflict in conflicts}
         assert waiting == set()
-        assert relay.sql("SELECT count(*) FROM syncline.outbox WHERE hint = 'R'") == [(0,)]
+        assert relay.sql("SELECT count(*) FROM syncline.waiting WHERE hint = 'R'") == [(0,)]
 
 
 async def test_a_row_that_cannot_be_read_does_not_hide_the_others(database, mongo_url, mongo_db) -> None:

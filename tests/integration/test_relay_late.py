@@ -45,7 +45,7 @@ async def test_a_write_that_failed_after_the_lane_was_lost_is_made_good(database
         relay.sql("DELETE FROM item")
         relay.sql("UPDATE syncline.meta SET epoch = epoch + 1")
         relay.sql("UPDATE syncline.lane SET owner = %s, epoch = (SELECT epoch FROM syncline.meta)", str(uuid4()))
-        relay.sql("DELETE FROM syncline.outbox")
+        relay.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
         target.go.set()
         await asyncio.wait_for(target.late.wait(), 60)
         await until(lambda: not relay.raw() and relay.is_drained(deferred=True), what="the late document is gone")
@@ -80,7 +80,7 @@ async def test_a_write_that_was_under_way_when_the_session_was_lost_is_made_good
         await asyncio.wait_for(target.arrived.wait(), 60)
         # Another worker has done its work with this record, twice; then the source's connections are lost.
         relay.sql("DELETE FROM item")
-        relay.sql("DELETE FROM syncline.outbox")
+        relay.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
         relay.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'syncline %%'")
         await until(lambda: target.orphans, what="the session has ended")
         await MemoryTarget.apply(target, target.orphans[0])

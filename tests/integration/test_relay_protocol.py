@@ -237,7 +237,7 @@ async def test_g2_an_acknowledgement_without_the_lease_removes_nothing(relay: Re
             assert relay.owners() == {second.id: 64}
             pump.resume()
             await until(lambda: relay.seen.drops, what="it is refused")
-            marks = relay.sql("SELECT hint::text FROM syncline.outbox ORDER BY seq")
+            marks = relay.sql("SELECT hint::text FROM syncline.waiting ORDER BY seq")
             assert marks == [("I",), ("R",)], "still there, and marked once more"
             reading.resume()
             keeper.resume()

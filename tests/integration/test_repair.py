@@ -68,7 +68,7 @@ async def test_everything_that_diverges_is_mended_through_marks(items):
     assert kinds(report) == expected
     repaired = await mend(items, report)
     assert (len(repaired.marked), repaired.left) == (10, [])
-    assert {key for (key,) in items.sql("SELECT key FROM syncline.outbox WHERE hint = 'R'")} == expected.keys()
+    assert {key for (key,) in items.sql("SELECT key FROM syncline.waiting WHERE hint = 'R'")} == expected.keys()
     assert items.docs.items.find_one({"_id": 2})["v"] == "edited"  # a repair writes no document itself
     await items.drain()
     assert (await items.verify()).exit_status == 0
@@ -89,7 +89,7 @@ async def test_a_dry_run_changes_nothing(items):
     before = list(items.docs.items.find())
     repaired = await mend(items, await items.verify(), dry_run=True)
     assert len(repaired.marked) == 10
-    assert items.sql("SELECT count(*) FROM syncline.outbox") == [(0,)]
+    assert items.sql("SELECT count(*) FROM syncline.waiting") == [(0,)]
     assert list(items.docs.items.find()) == before
 
 
@@ -133,8 +133,8 @@ def test_a_file_that_is_no_report_is_refused(tmp_path, text):
 
 # -- with a worker and writers
 
-REPAIRS = "SELECT count(*) FROM syncline.outbox WHERE hint = 'R'"
-WORK = "SELECT (SELECT count(*) FROM syncline.outbox) + (SELECT count(*) FROM syncline.task)"
+REPAIRS = "SELECT count(*) FROM syncline.waiting WHERE hint = 'R'"
+WORK = "SELECT (SELECT count(*) FROM syncline.waiting) + (SELECT count(*) FROM syncline.task)"
 """What a worker that meets a target for the first time does by itself."""
 
 

@@ -122,7 +122,7 @@ async def test_the_first_look_is_at_the_replica_and_finds_what_is_wrong(replicat
 async def test_a_change_that_was_lost_before_the_pass_is_found_though_the_replica_is_behind(replicated):
     """On the replica row and document still agree; the pass must wait until the replica has the change."""
     paused(replicated, on=True)
-    replicated.sql("UPDATE items SET v = 'lost' WHERE id = 9", "TRUNCATE syncline.outbox")
+    replicated.sql("UPDATE items SET v = 'lost' WHERE id = 9", "TRUNCATE syncline.outbox, syncline.block")
     running = asyncio.create_task(looked(replicated, "items"))
     await asyncio.sleep(0.5)
     assert not running.done(), "it waits"
@@ -162,23 +162,26 @@ async def test_changes_during_the_pass_that_the_replica_lacks_are_no_differences
 async def test_ranges_are_found_on_the_replica_and_marked_on_the_primary(replicated):
     """Rows that the replica does not have yet are marked all the same."""
     paused(replicated, on=True)
-    replicated.sql("INSERT INTO items SELECT n, 'late' FROM generate_series(3001, 3500) n", "TRUNCATE syncline.outbox")
+    replicated.sql(
+        "INSERT INTO items SELECT n, 'late' FROM generate_series(3001, 3500) n",
+        "TRUNCATE syncline.outbox, syncline.block",
+    )
     asked = noted(replicated.replica)
     await replicated.backfill("items", ranges=replicated.replica)
     assert len(asked) >= 2
     assert all("OFFSET" in text for text in asked), "nothing but boundaries"
-    assert replicated.sql("SELECT count(DISTINCT key), count(*) FROM syncline.outbox WHERE hint = 'B'") == [
+    assert replicated.sql("SELECT count(DISTINCT key), count(*) FROM syncline.waiting WHERE hint = 'B'") == [
         (3500, 3500)
     ]
 
 
 async def test_a_replica_that_goes_away_stops_no_backfill(replicated):
-    replicated.sql("TRUNCATE syncline.outbox")
+    replicated.sql("TRUNCATE syncline.outbox, syncline.block")
     with psycopg.connect(in_database_of(replicated), autocommit=True) as conn:
         conn.execute("SELECT pg_terminate_backend(%s)", (replicated.replica.info.backend_pid,))
     done = await replicated.backfill("items", ranges=replicated.replica)
     assert done.finished
-    assert replicated.sql("SELECT count(*) FROM syncline.outbox") == [(3000,)]
+    assert replicated.sql("SELECT count(*) FROM syncline.waiting") == [(3000,)]
 
 
 def in_database_of(replicated):

@@ -112,7 +112,7 @@ def test_an_outage_of_the_target_costs_nothing(copy: Copy) -> None:
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
         copy.here.execute(ROWS)
         assert copy.json("status", status=1)["databases"]["target"]["state"] == "disconnected"
-        copy.until("SELECT count(*) > 0 FROM syncline.outbox")
+        copy.until("SELECT count(*) > 0 FROM syncline.waiting")
         admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
         copy.there = psycopg.connect(copy.target, autocommit=True)
         copy.drained()

@@ -158,7 +158,7 @@ async def test_a_late_delete_takes_no_newer_child_along(relay: Rows) -> None:
         with relay.conn.transaction():
             relay.sql("INSERT INTO parent VALUES (1, 'again')")
             relay.sql("INSERT INTO child (a, b, parent, slot) VALUES (1, 'x', 1, 1)")
-        await until(lambda: relay.value("SELECT count(*) FROM syncline.outbox WHERE key LIKE '[%'") == 0, what="acked")
+        await until(lambda: relay.value("SELECT count(*) FROM syncline.waiting WHERE key LIKE '[%'") == 0, what="acked")
         relay.there.rollback()
         relay.there.autocommit = True
         await settled(relay)

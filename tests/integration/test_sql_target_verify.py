@@ -117,7 +117,7 @@ class Tables:
         with self.here.transaction():
             for statement in statements:
                 self.here.execute(statement)  # type: ignore[call-overload]
-            self.here.execute("DELETE FROM syncline.outbox")
+            self.here.execute("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
 
 
 @contextlib.asynccontextmanager
@@ -129,7 +129,7 @@ async def tables(source: str, target: str, ddl: str, *entities: Entity) -> Async
             side.execute("ANALYZE")
         async with await psycopg.AsyncConnection.connect(source, autocommit=True) as installer:
             await install(installer, await plan(installer, list(entities)))
-        here.execute("DELETE FROM syncline.task; DELETE FROM syncline.outbox")
+        here.execute("DELETE FROM syncline.task; DELETE FROM syncline.outbox; DELETE FROM syncline.block")
         to = SqlTarget(target, timeout_seconds=10)
         stack.push_async_callback(to.close)
         await to.prepare(list(entities))
@@ -225,7 +225,7 @@ async def test_what_is_damaged_is_found_in_every_stretch_and_equal_after_a_repai
     findings = [finding for one in report.entities for finding in one.findings]
     repaired = await repair(many.sides, many.plans, findings)
     assert (repaired.marked_by.total(), repaired.released) == (len(FOUND), 0)
-    marked = many.here.execute("SELECT count(*) FROM syncline.outbox WHERE hint = 'R'").fetchone()
+    marked = many.here.execute("SELECT count(*) FROM syncline.waiting WHERE hint = 'R'").fetchone()
     assert marked == (len(FOUND),)
     assert (await many.verify()).exit_status == 2, "the marks wait"
 

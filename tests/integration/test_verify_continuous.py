@@ -128,7 +128,7 @@ async def test_divergence_is_told_until_a_pass_proves_equality_and_nothing_is_re
         found = {row["entity"]: row for row in status.certificates}
         assert (found["others"]["verdict"], found["others"]["divergent"]) == ("divergent", {"missing": 1})
         assert found["others"]["passes"] > found["others"]["equal_passes"] == 0
-        assert pair.sql("SELECT count(*) FROM syncline.outbox") == [(0,)]
+        assert pair.sql("SELECT count(*) FROM syncline.waiting") == [(0,)]
         assert pair.docs.others.count_documents({}) == 19
         pair.sql("SELECT syncline.mark(2::smallint, '{7}', 'R')")
         await pair.drain()

@@ -134,7 +134,7 @@ def test_no_command_shows_a_masked_value(users, tmp_path, caplog):
     run("repair", "--from", report, "--json", status=0)
     assert "left alone" in run("repair", status=1)
     assert tells(everything(users) + caplog.text) == []
-    assert users.sql("SELECT count(DISTINCT key) FROM syncline.outbox WHERE hint = 'R'") == [(10,)]
+    assert users.sql("SELECT count(DISTINCT key) FROM syncline.waiting WHERE hint = 'R'") == [(10,)]
 
 
 async def test_a_masked_report_repairs_all_the_same(users):

@@ -108,8 +108,8 @@ async def test_a_parked_record_is_not_called_damaged_but_fails_the_verification(
     items.sql("UPDATE items SET v = 'too much' WHERE id = 7")
     items.sql(
         "INSERT INTO syncline.parked (seq, entity, lane, hint, key, created_at, code, error)"
-        " SELECT seq, entity, lane, hint, key, at, 'too_large', 'x' FROM syncline.outbox",
-        "DELETE FROM syncline.outbox",
+        " SELECT seq, entity, lane, hint, key, at, 'too_large', 'x' FROM syncline.waiting",
+        "DELETE FROM syncline.outbox; DELETE FROM syncline.block",
     )
     report = await items.verify()
     assert (report.exit_status, kinds(report), report.entities[0].parked) == (1, {}, 1)
@@ -193,7 +193,7 @@ async def test_a_unique_value_that_moves_is_no_damage(database, mongo_url, mongo
     async with paired(database, mongo_url, mongo_db, ddl, [unique]) as pair:
         await pair.backfill("items")
         async with pair.worker() as relay:
-            await until(lambda: relay.value("SELECT count(*) FROM syncline.outbox") == 0, seconds=30)
+            await until(lambda: relay.value("SELECT count(*) FROM syncline.waiting") == 0, seconds=30)
             pair.sql("UPDATE items SET v = (id % 20 + 1)::text")
             report = await pair.verify(patience=timedelta(seconds=60))
     assert (report.exit_status, kinds(report)) == (0, {})
@@ -211,11 +211,11 @@ async def test_a_row_that_is_away_when_its_place_is_walked_is_compared_all_the_s
         await pair.drain()
         forged = pair.docs.items.find_one({"_id": "1"})["_v"] | 0x7FFFFFFF
         pair.docs.items.update_one({"_id": "7"}, {"$set": {"v": "by hand", "_v": forged}})
-        pair.sql("DELETE FROM items WHERE id = '7'", "DELETE FROM syncline.outbox")
+        pair.sql("DELETE FROM items WHERE id = '7'", "DELETE FROM syncline.outbox; DELETE FROM syncline.block")
         walk = Pass._target
 
         async def back(self):
-            pair.sql("INSERT INTO items VALUES ('7', '7')", "DELETE FROM syncline.outbox")
+            pair.sql("INSERT INTO items VALUES ('7', '7')", "DELETE FROM syncline.outbox; DELETE FROM syncline.block")
             await walk(self)
 
         monkeypatch.setattr(Pass, "_target", back)
@@ -240,7 +240,7 @@ async def test_a_row_of_a_long_transaction_is_compared_too(database, mongo_url, 
 
             async def committed(self):
                 long.commit()
-                pair.sql("DELETE FROM syncline.outbox")
+                pair.sql("DELETE FROM syncline.outbox; DELETE FROM syncline.block")
                 await walk(self)
 
             monkeypatch.setattr(Pass, "_target", committed)

@@ -18,6 +18,7 @@ SIDES, CHANGES_SIDES = "syncline/phases/switching", f"{TESTS}/test_phase_switch.
 SERVED = f"{TESTS}/test_phase_switch_served.py"
 DATABASES_OF_DOCUMENTS = "tests/unit/test_document_databases.py"
 PROTOCOL = f"{TESTS}/test_relay_protocol.py"
+BLOCKS = f"{TESTS}/test_blocks.py"
 BASICS = f"{TESTS}/test_relay_basics.py"
 BAD = f"{TESTS}/test_relay_rejections.py"
 UNIQUE = f"{TESTS}/test_relay_unique.py"
@@ -179,6 +180,70 @@ MUTANTS: Sequence[Mutant] = (
             f"{PROTOCOL}::test_g2_a_change_after_the_states_were_read_is_not_lost",
             f"{PROTOCOL}::test_g2_a_change_while_the_batch_is_written_is_not_lost",
         ],
+    ),
+    Mutant(
+        "remainder-lost",
+        "a block goes when a part of it is acknowledged",
+        [Swap(f"{JOURNAL}/acknowledge.sql", "done_blocks", "WHERE NOT done GROUP BY", "WHERE false GROUP BY")],
+        [f"{BLOCKS}::test_what_is_acknowledged_of_a_block_goes_and_the_rest_waits_as_it_was"],
+        quick=True,
+    ),
+    Mutant(
+        "remainder-as-it-was-read",
+        "of two that acknowledge parts of a block the second puts back what the first has removed",
+        [Swap(f"{JOURNAL}/acknowledge.sql", "done_blocks", "FOR UPDATE OF b", "")],
+        [f"{BLOCKS}::test_of_two_that_acknowledge_parts_at_once_each_leaves_what_the_other_has_left"],
+    ),
+    Mutant(
+        "blocks-without-lease",
+        "parts of blocks are removed under a lease that is lost",
+        [Swap(f"{JOURNAL}/acknowledge.sql", "done_blocks", "AND b.lane IN (SELECT lane FROM held)", "")],
+        [f"{BLOCKS}::test_a_block_stays_whole_when_the_lease_is_lost"],
+    ),
+    Mutant(
+        "reading-stops-within-a-block",
+        "of a block that was read in part so many keys fewer are read that the rest seems to be the end",
+        [Swap(f"{JOURNAL}/queries.sql", "read_marks", "- first_value(w.size) OVER so_far AS before", "AS before")],
+        [f"{BLOCKS}::test_marks_of_blocks_are_read_in_the_order_of_their_numbers_however_few_at_a_time"],
+    ),
+    Mutant(
+        "blocks-for-the-release-before",
+        "triggers make blocks while a worker of the release before may have lanes",
+        [
+            Swap(
+                "syncline/capture/postgres/triggers.sql",
+                "marks_or_blocks",
+                "mark_rows >= {few} AND syncline.in_blocks()",
+                "mark_rows >= {few}",
+            )
+        ],
+        [f"{BLOCKS}::test_the_release_before_is_given_single_marks"],
+    ),
+    Mutant(
+        "one-slice-again-and-again",
+        "of a statement with very many rows only the first are marked",
+        [
+            Swap(
+                "syncline/capture/postgres/triggers.sql",
+                "keys_of_slice",
+                "OFFSET turn * {slice} LIMIT",
+                "OFFSET 0 * {slice} LIMIT",
+            )
+        ],
+        [f"{BLOCKS}::test_a_statement_is_taken_in_slices_and_blocks_are_bounded"],
+    ),
+    Mutant(
+        "token-blind-to-blocks",
+        "a transaction counts as synced while its keys wait in blocks",
+        [
+            Swap(
+                "syncline/tokens/freshness.sql",
+                "freshness",
+                "OR EXISTS (SELECT FROM blocks WHERE tx = ANY(CAST(%(txs)s AS xid8[])))",
+                "",
+            )
+        ],
+        [f"{BLOCKS}::test_a_token_is_synced_when_none_of_its_keys_waits"],
     ),
     Mutant(
         "lost-session-forgotten",
@@ -2630,9 +2695,15 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{JOURNAL}/queries.sql",
                 "read_marks",
-                "AND no_copy_holds()",
-                "",
-            )
+                "AND no_copy_holds() ORDER BY seq LIMIT %(limit)s) UNION",
+                "ORDER BY seq LIMIT %(limit)s) UNION",
+            ),
+            Swap(
+                f"{JOURNAL}/queries.sql",
+                "read_marks",
+                "AND no_copy_holds() ORDER BY seq LIMIT %(limit)s) AS w",
+                "ORDER BY seq LIMIT %(limit)s) AS w",
+            ),
         ],
         [f"{COPY}::test_marks_and_sweeps_wait_while_a_table_is_copied_and_others_go_on"],
     ),

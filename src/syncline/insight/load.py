@@ -258,7 +258,7 @@ class _Run:
             while True:
                 found = await reach.query(
                     connection,
-                    ours("SELECT count(*) AS waiting FROM (SELECT FROM syncline.outbox LIMIT 100000) AS counted"),
+                    ours("SELECT count(*) AS waiting FROM (SELECT FROM syncline.waiting LIMIT 100000) AS counted"),
                 )
                 self.measured.queue = max(self.measured.queue, found[0]["waiting"])
                 self.measured.seconds = time.monotonic() - self.began

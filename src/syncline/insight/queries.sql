@@ -9,9 +9,10 @@ SELECT current_setting('server_version') AS server_version, pg_catalog.pg_is_in_
 SELECT queue_size() AS queue_size, lag_seconds() AS lag_seconds,
        (SELECT coalesce(sum(changes), 0)::bigint FROM syncline.parked) AS failed_events,
        (SELECT count(*) FROM syncline.deferred)
-           + (SELECT count(*) FROM syncline.outbox WHERE hint = 'G') AS deferred_deletes,
+           + (SELECT count(*) FROM syncline.outbox WHERE hint = 'G')
+           + (SELECT coalesce(sum(size), 0)::bigint FROM syncline.block WHERE hint = 'G') AS deferred_deletes,
        CASE WHEN EXISTS (being_copied())
-            THEN (SELECT count(*) FROM syncline.outbox AS o WHERE o.hint <> 'G' AND o.entity IN (being_copied()))
+            THEN (SELECT count(*) FROM syncline.waiting AS o WHERE o.hint <> 'G' AND o.entity IN (being_copied()))
             ELSE 0 END AS held_by_copy
 
 -- name: tasks
@@ -67,7 +68,7 @@ SELECT id, name, source_table, collection, key_columns, key_types, capture, defi
 
 -- name: pending
 SELECT seq, at, hint::text AS hint, syncline.event_name(%(name)s, hint, event_type) AS event_type, tx::text AS tx
-FROM syncline.outbox
+FROM syncline.waiting
 WHERE entity = %(entity)s AND lane = syncline.lane_of(%(entity)s::smallint, %(key)s) AND key = %(key)s
 ORDER BY seq LIMIT 100
 
@@ -232,7 +233,8 @@ FROM (
     UNION ALL
     SELECT p.privilege, format('syncline.%%I', c.relname), c.oid
     FROM pg_catalog.pg_class AS c
-    JOIN (VALUES ('outbox', 'SELECT'), ('outbox', 'INSERT'), ('outbox', 'DELETE'), ('deferred', 'SELECT'), ('deferred', 'INSERT'),
+    JOIN (VALUES ('outbox', 'SELECT'), ('outbox', 'INSERT'), ('outbox', 'DELETE'), ('block', 'SELECT'), ('block', 'INSERT'),
+                 ('block', 'UPDATE'), ('block', 'DELETE'), ('waiting', 'SELECT'), ('deferred', 'SELECT'), ('deferred', 'INSERT'),
                  ('deferred', 'DELETE'), ('parked', 'SELECT'), ('parked', 'INSERT'), ('parked', 'UPDATE'), ('parked', 'DELETE'),
                  ('history', 'SELECT'), ('history', 'INSERT'), ('lane', 'SELECT'), ('lane', 'UPDATE'), ('worker', 'SELECT'),
                  ('worker', 'INSERT'), ('worker', 'UPDATE'), ('worker', 'DELETE'), ('meta', 'SELECT'), ('meta', 'UPDATE'),
@@ -262,7 +264,7 @@ GROUP BY 1, 2, 3, 4 ORDER BY 1
 -- name: own_tables
 SELECT relname AS name, n_live_tup AS live, n_dead_tup AS dead, pg_catalog.pg_total_relation_size(relid) AS bytes,
        last_autovacuum, last_vacuum
-FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'syncline' AND relname IN ('outbox', 'deferred', 'parked', 'task', 'lane', 'worker', 'meta')
+FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'syncline' AND relname IN ('outbox', 'block', 'deferred', 'parked', 'task', 'lane', 'worker', 'meta')
 
 -- name: autovacuum_off
 SELECT NOT current_setting('autovacuum')::boolean AS server, EXISTS (

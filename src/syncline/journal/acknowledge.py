@@ -17,14 +17,25 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _ESCAPE = re.compile(r"(?<!\\)(?P<before>(?:\\\\)*)\\u(?P<code>[0-9a-f]{4})")
 
 
-def statement(dialect: Dialect, *, history: bool, absent: bool, rejected: bool, unpark: bool, documents: bool) -> str:
+def statement(
+    dialect: Dialect,
+    *,
+    history: bool,
+    absent: bool,
+    rejected: bool,
+    unpark: bool,
+    documents: bool,
+    blocks: bool = False,
+) -> str:
     """Compose the acknowledgement from the parts that this one needs."""
-    wanted = tuple(_names(history=history, absent=absent, rejected=rejected, unpark=unpark, documents=documents))
+    wanted = tuple(
+        _names(history=history, absent=absent, rejected=rejected, unpark=unpark, documents=documents, blocks=blocks)
+    )
     return _statement(dialect, wanted, current())
 
 
-def _names(*, history: bool, absent: bool, rejected: bool, unpark: bool, documents: bool) -> list[str]:
-    names = ["held", "done", "bad" if rejected else "all_good"]
+def _names(*, history: bool, absent: bool, rejected: bool, unpark: bool, documents: bool, blocks: bool) -> list[str]:
+    names = ["held", "done_blocks" if blocks else "done", "bad" if rejected else "all_good"]
     if unpark:
         names.append("clear")
     if absent:
@@ -44,11 +55,15 @@ def _statement(dialect: Dialect, names: tuple[str, ...], link: Link) -> str:
 
 def parameters(ack: Acknowledgement, connection: Connection) -> dict[str, Any]:
     """Turn an acknowledgement into the statement's parameters (``worker`` and ``grace`` come from elsewhere)."""
+    blocks = {mark[6] for mark in ack.marks} - {0}
     values: dict[str, Any] = {
-        "seqs": integers([mark[0] for mark in ack.marks]),
+        "seqs": integers([mark[0] for mark in ack.marks if not mark[6]] if blocks else [mark[0] for mark in ack.marks]),
         "lanes": list(ack.leases),
         "epochs": list(ack.leases.values()),
     }
+    if blocks:
+        values["blocks"] = integers(sorted(blocks))
+        values["block_seqs"] = integers([mark[0] for mark in ack.marks if mark[6]])
     if ack.absent:
         values["absent_entities"], values["absent_lanes"], values["absent_keys"] = map(
             list, zip(*ack.absent, strict=True)

@@ -24,6 +24,35 @@ done AS (
 -- What of a parked key is unique: keys may be longer than an index takes.
 md5({})
 
+-- name: done_blocks
+-- Of blocks what was done leaves the row as it is now, not as it was read, and the row goes with its last key; what is left keeps its
+-- numbers and its transaction. The rows are locked first: of two that acknowledge parts the second sees what the first has left.
+single AS (
+    DELETE FROM syncline.outbox AS o
+    WHERE o.seq = ANY(%(seqs)s::bigint[]) AND o.lane IN (SELECT lane FROM held)
+    RETURNING o.tx, o.seq, o.at, o.entity, o.lane, o.hint, o.key, o.event_type, o.payload
+), part AS MATERIALIZED (
+    SELECT b.* FROM syncline.block AS b
+    WHERE b.seq = ANY(%(blocks)s::bigint[]) AND b.lane IN (SELECT lane FROM held)
+    FOR UPDATE OF b
+), told AS MATERIALIZED (
+    SELECT p.seq AS block, u.seq, u.key, u.seq = ANY(%(block_seqs)s::bigint[]) AS done
+    FROM part AS p CROSS JOIN LATERAL unnest(p.seqs, p.keys) AS u (seq, key)
+), remainder AS MATERIALIZED (
+    SELECT block, array_agg(seq ORDER BY seq) AS seqs, array_agg(key ORDER BY seq) AS keys, count(*) AS size
+    FROM told WHERE NOT done GROUP BY block
+), shrunk AS (
+    UPDATE syncline.block AS b SET seqs = r.seqs, keys = r.keys, size = r.size
+    FROM remainder AS r WHERE b.seq = r.block
+), gone AS (
+    DELETE FROM syncline.block AS b WHERE b.seq IN (SELECT seq FROM part EXCEPT SELECT block FROM remainder)
+), done AS (
+    SELECT * FROM single
+    UNION ALL
+    SELECT p.tx, t.seq, p.at, p.entity, p.lane, p.hint, t.key, NULL::text, NULL::jsonb
+    FROM told AS t JOIN part AS p ON p.seq = t.block WHERE t.done
+)
+
 -- name: bad
 -- Explicit events go to the history even of a parked record: they have happened.
 bad AS (

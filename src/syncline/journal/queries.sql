@@ -15,10 +15,29 @@ SELECT nonces FROM syncline.meta
 
 -- name: read_marks
 -- Marks of a table that is being copied wait: a row that was read for the copy may be older than what they stand for.
-SELECT seq, lane, entity, key, hint::text, durable
-FROM syncline.outbox
-WHERE seq > %(after)s AND (1::bigint << lane) & %(lanes)s <> 0 AND entity <> ALL(%(except)s::smallint[])
-  AND no_copy_holds()
+-- Of blocks as many are read as have so many keys, and one more: of the first, some may be below `after`.
+SELECT seq, lane, entity, key, hint::text, durable, block
+FROM (
+    (SELECT seq, lane, entity, key, hint, durable, 0::bigint AS block
+     FROM syncline.outbox
+     WHERE seq > %(after)s AND (1::bigint << lane) & %(lanes)s <> 0 AND entity <> ALL(%(except)s::smallint[])
+       AND no_copy_holds()
+     ORDER BY seq
+     LIMIT %(limit)s)
+    UNION ALL
+    SELECT u.seq, b.lane, b.entity, u.key, b.hint, b.durable, b.seq
+    FROM (
+        SELECT w.*, sum(w.size) OVER so_far - w.size - first_value(w.size) OVER so_far AS before
+        FROM (SELECT seq, lane, entity, hint, durable, size, seqs, keys
+              FROM syncline.block
+              WHERE seq > %(after)s AND (1::bigint << lane) & %(lanes)s <> 0 AND entity <> ALL(%(except)s::smallint[])
+                AND no_copy_holds()
+              ORDER BY seq
+              LIMIT %(limit)s) AS w
+        WINDOW so_far AS (ORDER BY w.seq ROWS UNBOUNDED PRECEDING)
+    ) AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) AS u (seq, key)
+    WHERE b.before < %(limit)s AND u.seq > %(after)s
+) AS m
 ORDER BY seq
 LIMIT %(limit)s
 
@@ -177,7 +196,8 @@ WHERE n.resolved_at IS NULL
            AND NOT EXISTS (SELECT FROM syncline.task AS t JOIN syncline.entity AS e ON e.id = t.entity WHERE e.name = n.entity)
        OR n.name IN ('Restored', 'Reinstalled')
            AND NOT EXISTS (SELECT FROM syncline.task WHERE reason = ANY(%(verdicts)s::text[]))
-           AND NOT EXISTS (SELECT FROM syncline.outbox WHERE hint IN ('B', 'R')))
+           AND NOT EXISTS (SELECT FROM syncline.outbox WHERE hint IN ('B', 'R'))
+           AND NOT EXISTS (SELECT FROM syncline.block WHERE hint IN ('B', 'R')))
 
 -- name: parked_entities
 SELECT DISTINCT entity FROM syncline.parked

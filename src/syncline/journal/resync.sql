@@ -24,7 +24,8 @@ ORDER BY e.id, k.place
 -- name: resync
 SELECT n.id, n.name, n.at, n.resolved_at, n.message,
        queue_size() AS queue_size,
-       EXISTS (SELECT FROM syncline.outbox AS o WHERE o.hint IN ('B', 'R')) AS applying,
+       EXISTS (SELECT FROM syncline.outbox AS o WHERE o.hint IN ('B', 'R'))
+           OR EXISTS (SELECT FROM syncline.block AS b WHERE b.hint IN ('B', 'R')) AS applying,
        (SELECT count(*) FROM syncline.worker AS w WHERE w.expires_at > clock_timestamp()) AS workers
 FROM syncline.notice AS n
 WHERE n.id = %(id)s AND n.name IN ('ResyncRunning', 'ResyncFinished', 'ResyncCancelled')

@@ -82,6 +82,35 @@ CREATE TABLE syncline.outbox (
 COMMENT ON TABLE syncline.outbox IS 'Syncline: marks: this record changed. Read and deleted; an empty outbox is the normal state.';
 COMMENT ON COLUMN syncline.outbox.hint IS 'I insert, U update, D delete, B backfill, R repair, E event, G second delete.';
 
+-- A statement that changes many rows marks them in blocks. A key has a number of its own here too, so that all that goes by numbers
+-- need not know. What is acknowledged of a block leaves its arrays; the row goes with its last key.
+CREATE TABLE syncline.block (
+    tx      xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    seq     bigint PRIMARY KEY,
+    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    entity  smallint NOT NULL,
+    lane    smallint NOT NULL,
+    hint    "char" NOT NULL,
+    durable boolean NOT NULL DEFAULT current_setting('synchronous_commit') <> 'off',
+    seqs    bigint[] NOT NULL,
+    keys    text[] NOT NULL,
+    size    integer NOT NULL
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_insert_scale_factor = 0,
+    autovacuum_vacuum_insert_threshold = 100000, autovacuum_analyze_scale_factor = 0,
+    autovacuum_analyze_threshold = 10000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off
+);
+COMMENT ON TABLE syncline.block IS 'Syncline: marks of many keys that one statement changed, a row for each lane and some hundred keys; the outbox has the others.';
+COMMENT ON COLUMN syncline.block.seq IS 'The number of its last key as it was made; it stays when a part is acknowledged.';
+COMMENT ON COLUMN syncline.block.seqs IS 'The numbers of the keys, from the outbox''s sequence, in the order of `keys`.';
+
+CREATE VIEW syncline.waiting AS
+SELECT tx, seq, at, entity, lane, hint, durable, key, event_type, payload FROM syncline.outbox
+UNION ALL
+SELECT b.tx, u.seq, b.at, b.entity, b.lane, b.hint, b.durable, u.key, NULL::text, NULL::jsonb
+FROM syncline.block AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) AS u (seq, key);
+COMMENT ON VIEW syncline.waiting IS 'Syncline: what waits, a row a key: of the outbox and of blocks.';
+
 CREATE TABLE syncline.deferred (
     id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     due    timestamptz NOT NULL,
@@ -246,37 +275,47 @@ CREATE FUNCTION syncline.odd_outbox() RETURNS text
     AS $$
 DECLARE
     odd text;
+    tables integer;
 BEGIN
-    SELECT concat_ws(', ', CASE WHEN c.relkind <> 'r' THEN 'is no table' END,
+    SELECT count(*), string_agg(t.name || ' ' || t.odd, ', ' ORDER BY t.name DESC) FILTER (WHERE t.odd <> '')
+    INTO tables, odd
+    FROM (
+        SELECT c.relname::text AS name, concat_ws(', ', CASE WHEN c.relkind <> 'r' THEN 'is no table' END,
                      CASE WHEN c.relchecks > 0 THEN 'has a CHECK' END, CASE WHEN EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname <> 'remember_trace') THEN 'has triggers' END,
                      CASE WHEN c.relhasrules THEN 'has rules' END, CASE WHEN c.relrowsecurity THEN 'has row-level security' END,
                      CASE WHEN EXISTS (SELECT FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'seq'
                                        WHERE i.indrelid = c.oid AND (i.indkey::text <> a.attnum::text OR i.indpred IS NOT NULL)) THEN 'has another index' END,
                      CASE WHEN NOT has_table_privilege(c.oid, 'INSERT') THEN format('is closed to %s', current_user) END,
-                     CASE WHEN NOT has_function_privilege('syncline.wake()', 'EXECUTE') THEN format('wakes nobody for %s', current_user) END,
-                     CASE WHEN (SELECT (s.seqmax, s.seqincrement, s.seqcycle) <> (9223372036854775807, 1, false) FROM pg_sequence AS s
+                     CASE WHEN c.relname = 'outbox' AND NOT has_function_privilege('syncline.wake()', 'EXECUTE') THEN format('wakes nobody for %s', current_user) END,
+                     CASE WHEN c.relname = 'outbox' AND (SELECT (s.seqmax, s.seqincrement, s.seqcycle) <> (9223372036854775807, 1, false) FROM pg_sequence AS s
                                 WHERE s.seqrelid = to_regclass('syncline.outbox_seq_seq')) THEN 'has another sequence' END,
                      CASE WHEN (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod),
                                                             CASE WHEN a.attnotnull THEN 'not null' END, CASE WHEN a.atthasdef THEN 'default' END,
                                                             CASE WHEN a.attidentity <> '' THEN 'identity' END, CASE WHEN a.attgenerated <> '' THEN 'generated' END),
                                                   ', ' ORDER BY a.attname)
                                 FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
-                          <> 'at timestamp with time zone not null default, durable boolean not null default, entity smallint not null, '
+                          <> CASE c.relname
+                             WHEN 'outbox' THEN
+                             'at timestamp with time zone not null default, durable boolean not null default, entity smallint not null, '
                              'event_type text, hint "char" not null, key text not null, lane smallint not null, payload jsonb, '
-                             'seq bigint not null identity, tx xid8 not null default' THEN 'has other columns' END,
+                             'seq bigint not null identity, tx xid8 not null default'
+                             ELSE
+                             'at timestamp with time zone not null default, durable boolean not null default, entity smallint not null, '
+                             'hint "char" not null, keys text[] not null, lane smallint not null, seq bigint not null, '
+                             'seqs bigint[] not null, size integer not null, tx xid8 not null default' END THEN 'has other columns' END,
                      CASE WHEN current_setting('transaction_isolation') NOT LIKE 'read%'
                                AND (c.xmax::text <> '0' OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.xmax::text <> '0')
                                     OR c.relhastriggers OR pg_indexes_size(c.oid) IS DISTINCT FROM
                                        (SELECT sum(pg_total_relation_size(i.indexrelid)) FROM pg_index AS i WHERE i.indrelid = c.oid))
-                          THEN 'may have changed since this transaction began' END)
-    INTO odd
-    FROM pg_class AS c WHERE c.oid = 'syncline.outbox'::regclass;
-    IF NOT FOUND THEN
-        RETURN 'was made after this transaction began';
+                          THEN 'may have changed since this transaction began' END) AS odd
+        FROM pg_class AS c WHERE c.oid IN ('syncline.outbox'::regclass, 'syncline.block'::regclass)
+    ) AS t;
+    IF tables < 2 THEN
+        RETURN 'outbox was made after this transaction began';
     END IF;
     RETURN odd;
 END $$;
-COMMENT ON FUNCTION syncline.odd_outbox() IS 'Syncline: what of the outbox is not as it was made.';
+COMMENT ON FUNCTION syncline.odd_outbox() IS 'Syncline: what of the outbox and of the blocks is not as it was made.';
 
 -- What a capture trigger asks when its statement is planned, which happens again after every change of the outbox: so it costs
 -- the writes nothing. IMMUTABLE is said for that reason alone. Where it raises an error a trigger marks within a
@@ -288,11 +327,11 @@ DECLARE
     odd text := syncline.odd_outbox();
 BEGIN
     IF odd <> '' THEN
-        RAISE EXCEPTION 'syncline.outbox %', odd;
+        RAISE EXCEPTION 'syncline.%', odd;
     END IF;
     RETURN true;
 END $$;
-COMMENT ON FUNCTION syncline.markable() IS 'Syncline: true, or an error that says what of the outbox is not as it was made.';
+COMMENT ON FUNCTION syncline.markable() IS 'Syncline: true, or an error that says what of the outbox and of the blocks is not as it was made.';
 
 -- An idle relay holds this advisory lock exclusively; a writer that cannot share it wakes the relay at its commit.
 -- While a writer's transaction is open the relay cannot get it, and polls. So no wake is missed, and a busy relay costs
@@ -308,17 +347,36 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION syncline.wake() IS 'Syncline: wakes an idle worker at commit.';
 
+-- The release before reads single marks only: an older installation has blocks when that one's time is over (`--finish`).
+CREATE FUNCTION syncline.in_blocks() RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT true $$;
+COMMENT ON FUNCTION syncline.in_blocks() IS 'Syncline: whether many keys may be marked in blocks.';
+
 CREATE FUNCTION syncline.mark(entity smallint, keys text[], hint "char", event_type text DEFAULT NULL, payload jsonb DEFAULT NULL)
     RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    marked bigint;
+    marked bigint := coalesce(cardinality(mark.keys), 0);
+    parts bigint := 63;
+    mark_tx xid8;
 BEGIN
-    INSERT INTO syncline.outbox (entity, lane, hint, key, event_type, payload)
-    SELECT mark.entity, syncline.lane_of(mark.entity, k), mark.hint, k, mark.event_type, mark.payload
-    FROM unnest(mark.keys) AS k;
-    GET DIAGNOSTICS marked = ROW_COUNT;
+    IF marked >= 256 AND mark.event_type IS NULL AND mark.payload IS NULL AND syncline.in_blocks() THEN
+        WHILE (parts + 1) * 500 < marked LOOP
+            parts := parts * 2 + 1;
+        END LOOP;
+        mark_tx := pg_current_xact_id(); -- before a number is drawn
+        INSERT INTO syncline.block (tx, entity, lane, hint, seqs, keys, size, seq)
+        SELECT mark_tx, mark.entity, (b.part & 63)::smallint, mark.hint, b.seqs, b.keys, cardinality(b.keys), b.seqs[cardinality(b.seqs)]
+        FROM (SELECT p.part, p.keys, ARRAY(SELECT nextval('syncline.outbox_seq_seq') FROM generate_series(1, cardinality(p.keys))) AS seqs
+              FROM (SELECT hashtextextended(k, mark.entity::bigint) & parts AS part, array_agg(k) AS keys
+                    FROM unnest(mark.keys) AS k GROUP BY 1) AS p) AS b;
+    ELSE
+        INSERT INTO syncline.outbox (entity, lane, hint, key, event_type, payload)
+        SELECT mark.entity, syncline.lane_of(mark.entity, k), mark.hint, k, mark.event_type, mark.payload
+        FROM unnest(mark.keys) AS k;
+    END IF;
     IF marked > 0 THEN
         PERFORM syncline.wake();
     END IF;
@@ -378,6 +436,9 @@ FROM (
     SELECT seq, entity, hint, event_type, key, payload, at AS created_at, 0 AS retry_count, NULL::text AS last_error,
            false AS processed, NULL::timestamptz AS processed_at
     FROM syncline.outbox
+    UNION ALL
+    SELECT u.seq, b.entity, b.hint, NULL::text, u.key, NULL::jsonb, b.at, 0, NULL::text, false, NULL::timestamptz
+    FROM syncline.block AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) AS u (seq, key)
     UNION ALL
     SELECT seq, entity, hint, event_type, key, payload, created_at, retry_count, error, false, NULL::timestamptz
     FROM syncline.parked

@@ -52,15 +52,16 @@ SELECT md5(concat_ws('/', n.nspacl,
      FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
      WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND c.relname !~ '^history_[0-9]' AND a.attnum > 0),
     (SELECT string_agg(concat_ws(':', p.oid, p.xmin), ',' ORDER BY p.oid) FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = n.oid),
-    (SELECT string_agg(d.oid::text, ',' ORDER BY d.oid) FROM pg_catalog.pg_attrdef AS d WHERE d.adrelid = o.oid),
-    (SELECT string_agg(i.indexrelid::text, ',' ORDER BY i.indexrelid) FROM pg_catalog.pg_index AS i WHERE i.indrelid = o.oid),
-    (SELECT string_agg(k.oid::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint AS k WHERE k.conrelid = o.oid),
+    (SELECT string_agg(d.oid::text, ',' ORDER BY d.oid) FROM pg_catalog.pg_attrdef AS d WHERE d.adrelid = ANY(o.oids)),
+    (SELECT string_agg(i.indexrelid::text, ',' ORDER BY i.indexrelid) FROM pg_catalog.pg_index AS i WHERE i.indrelid = ANY(o.oids)),
+    (SELECT string_agg(k.oid::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint AS k WHERE k.conrelid = ANY(o.oids)),
     (SELECT string_agg(concat_ws(':', t.oid, t.xmin), ',' ORDER BY t.oid)
      FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid WHERE c.relnamespace = n.oid AND t.tgparentid = 0),
     (SELECT string_agg(r.oid::text, ',' ORDER BY r.oid)
      FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_class WHERE c.relnamespace = n.oid),
     (SELECT s.xmin::text FROM pg_catalog.pg_sequence AS s WHERE s.seqrelid = pg_catalog.to_regclass('syncline.outbox_seq_seq')))) AS md5
-FROM pg_catalog.pg_namespace AS n LEFT JOIN pg_catalog.pg_class AS o ON o.relnamespace = n.oid AND o.relname = 'outbox'
+FROM pg_catalog.pg_namespace AS n
+CROSS JOIN LATERAL (SELECT array(SELECT c.oid FROM pg_catalog.pg_class AS c WHERE c.relnamespace = n.oid AND c.relname IN ('outbox', 'block')) AS oids) AS o
 WHERE n.nspname = 'syncline'
 
 -- name: markable
@@ -84,7 +85,7 @@ ORDER BY 1
 SELECT 'certificate' AS name, last_value - (NOT is_called)::int AS given, (SELECT max(id) FROM syncline.certificate) AS highest FROM syncline.certificate_id_seq
 UNION ALL SELECT 'deferred', last_value - (NOT is_called)::int, (SELECT max(id) FROM syncline.deferred) FROM syncline.deferred_id_seq
 UNION ALL SELECT 'notice', last_value - (NOT is_called)::int, (SELECT max(id) FROM syncline.notice) FROM syncline.notice_id_seq
-UNION ALL SELECT 'outbox', last_value - (NOT is_called)::int, greatest((SELECT max(seq) FROM syncline.outbox), (SELECT max(seq) FROM syncline.history)) FROM syncline.outbox_seq_seq
+UNION ALL SELECT 'outbox', last_value - (NOT is_called)::int, greatest((SELECT max(seq) FROM syncline.outbox), (SELECT max(seq) FROM syncline.block), (SELECT max(seq) FROM syncline.history)) FROM syncline.outbox_seq_seq
 UNION ALL SELECT 'parked', last_value - (NOT is_called)::int, (SELECT max(id) FROM syncline.parked) FROM syncline.parked_id_seq
 UNION ALL SELECT 'task', last_value - (NOT is_called)::int, (SELECT max(id) FROM syncline.task) FROM syncline.task_id_seq
 UNION ALL SELECT 'verification', last_value - (NOT is_called)::int, (SELECT max(id) FROM syncline.verification) FROM syncline.verification_id_seq
@@ -94,7 +95,7 @@ UNION ALL SELECT 'verification', last_value - (NOT is_called)::int, (SELECT max(
 SELECT pg_catalog.pg_get_userbyid(p.proowner)::text AS owner, pg_catalog.string_agg(DISTINCT c.relname, ', ') AS tables
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_class AS c ON c.relnamespace = p.pronamespace
 WHERE p.pronamespace = pg_catalog.to_regnamespace('syncline') AND p.proname ~ '^capture_[0-9]+' AND p.prosecdef
-  AND c.relname IN ('outbox', 'task', 'notice') AND NOT pg_catalog.has_table_privilege(p.proowner, c.oid, 'INSERT')
+  AND c.relname IN ('outbox', 'block', 'task', 'notice') AND NOT pg_catalog.has_table_privilege(p.proowner, c.oid, 'INSERT')
 GROUP BY 1 LIMIT 1
 
 -- name: pglogical_there

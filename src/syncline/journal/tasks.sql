@@ -17,11 +17,11 @@ DELETE FROM syncline.task WHERE id = %(id)s RETURNING id
 -- nobody drains them before its end.
 SELECT (SELECT count(*) FROM (
             SELECT FROM syncline.outbox WHERE no_copy_holds()
+            LIMIT %(limit)s) AS counted)
+       + (SELECT coalesce(sum(size), 0)::bigint FROM (
+            SELECT size FROM syncline.block WHERE no_copy_holds()
             LIMIT %(limit)s) AS counted),
-       coalesce(extract(epoch FROM clock_timestamp()
-           - (SELECT at FROM syncline.outbox
-              WHERE in_queue()
-              ORDER BY seq LIMIT 1)), 0)::float8,
+       coalesce(extract(epoch FROM clock_timestamp() - oldest_in_queue()), 0)::float8,
        (SELECT count(*) FROM syncline.worker WHERE expires_at > clock_timestamp()),
        extract(epoch FROM clock_timestamp())::float8
 
@@ -66,10 +66,12 @@ WHERE done.id = %(id)s AND done.claimed_by = %(worker)s AND t.id <> done.id AND 
 RETURNING t.id
 
 -- name: newest_mark
-SELECT max(seq) FROM syncline.outbox WHERE entity = %(entity)s
+SELECT greatest((SELECT max(seq) FROM syncline.outbox WHERE entity = %(entity)s),
+                (SELECT max(seq) FROM syncline.block WHERE entity = %(entity)s))
 
 -- name: marks_up_to
 SELECT EXISTS (SELECT FROM syncline.outbox WHERE entity = %(entity)s AND seq <= %(seq)s)
+    OR EXISTS (SELECT FROM syncline.block WHERE entity = %(entity)s AND seqs[1] <= %(seq)s)
 
 -- name: same_key
 -- Is the entity's key still the one that was compiled?

@@ -25,8 +25,11 @@ END $$;
 REVOKE ALL ON FUNCTION syncline.remember_trace() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER remember_trace AFTER INSERT ON syncline.outbox
     FOR EACH STATEMENT EXECUTE FUNCTION syncline.remember_trace();
+CREATE OR REPLACE TRIGGER remember_trace AFTER INSERT ON syncline.block
+    FOR EACH STATEMENT EXECUTE FUNCTION syncline.remember_trace();
 COMMENT ON FUNCTION syncline.remember_trace() IS 'Syncline: remembers the trace of a transaction.';
 COMMENT ON TRIGGER remember_trace ON syncline.outbox IS 'Syncline: made by `syncline tracing on`.';
+COMMENT ON TRIGGER remember_trace ON syncline.block IS 'Syncline: made by `syncline tracing on`.';
 DO $$
 DECLARE
     worker name;
@@ -39,6 +42,7 @@ END $$
 
 -- name: off
 DROP TRIGGER IF EXISTS remember_trace ON syncline.outbox;
+DROP TRIGGER IF EXISTS remember_trace ON syncline.block;
 DROP FUNCTION IF EXISTS syncline.remember_trace();
 DROP TABLE IF EXISTS syncline.trace
 
@@ -48,7 +52,7 @@ SELECT pg_catalog.to_regclass('syncline.trace') IS NOT NULL AS on
 -- name: traced
 -- Of the marks that are about to be acknowledged: whose traces are they?
 SELECT t.traceparent, t.tx::text, min(o.at), array_agg(DISTINCT e.name ORDER BY e.name), count(*)
-FROM syncline.outbox AS o
+FROM syncline.waiting AS o
 JOIN syncline.trace AS t ON t.tx = o.tx
 JOIN syncline.entity AS e ON e.id = o.entity
 WHERE o.seq = ANY(%(seqs)s::bigint[])

@@ -11,7 +11,7 @@ SELECT mod(pg_snapshot_xmin(pg_current_snapshot())::text::bigint, 4294967296)::t
 -- Why a difference of these keys may be only lag: marks (also second deletes, due or not) and parked entries. None of the
 -- tables has an index on keys: each is read once, in the form (IN … IS TRUE) that looks keys up in a hash table. A record that
 -- is parked because of its document's version does not wait for anything: it is judged, and a repair corrects it.
-SELECT key, 'mark' FROM syncline.outbox
+SELECT key, 'mark' FROM syncline.waiting
 WHERE entity = %(entity)s AND (key IN (SELECT unnest(%(keys)s::text[]))) IS TRUE
 UNION
 SELECT key, 'deferred' FROM syncline.deferred
@@ -34,7 +34,7 @@ SELECT queue_size(), lag_seconds(),
 
 -- name: waiting
 -- Of one entity: marks from before a time, and tasks.
-SELECT (SELECT count(*) FROM syncline.outbox WHERE entity = %(entity)s AND hint <> 'G' AND at < %(before)s),
+SELECT (SELECT count(*) FROM syncline.waiting WHERE entity = %(entity)s AND hint <> 'G' AND at < %(before)s),
        (SELECT count(*) FROM syncline.task WHERE entity = %(entity)s AND created_at < %(before)s)
 
 -- name: parked

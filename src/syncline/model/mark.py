@@ -21,7 +21,7 @@ class Hint(StrEnum):
 
 
 class Mark(NamedTuple):
-    """A key changed: a row of the outbox as the relay reads it."""
+    """A key changed: a row of the outbox, or a part of a block, as the relay reads it."""
 
     seq: int
     lane: int
@@ -30,6 +30,8 @@ class Mark(NamedTuple):
     hint: str
     durable: bool
     """False when the writer committed asynchronously: the change may still be lost by a crash of the source."""
+    block: int = 0
+    """The block that it stands in; 0: it is a row of its own."""
 
 
 LANES = 64

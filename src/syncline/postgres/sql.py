@@ -42,11 +42,14 @@ _OUR_TRIGGER = """EXISTS (
     WHERE its_function.oid = {}.tgfoid AND is_ours(its_schema))"""
 """``is_our_trigger(t)`` of a row of ``pg_trigger``: its function is ours. Others may be called as ours are."""
 _MEASURES = {
-    "queue_size()": "(SELECT count(*) FROM syncline.outbox WHERE in_queue())",
+    "queue_size()": """((SELECT count(*) FROM syncline.outbox WHERE in_queue())
+           + (SELECT coalesce(sum(size), 0) FROM syncline.block WHERE in_queue()))::bigint""",
     "lag_seconds()": """coalesce(extract(epoch FROM clock_timestamp() - least(
-           (SELECT at FROM syncline.outbox WHERE in_queue() ORDER BY seq LIMIT 1),
+           oldest_in_queue(),
            (SELECT min(created_at) FROM syncline.task
             WHERE reason = 'truncate' AND entity NOT IN (being_copied())))), 0)::float8""",
+    "oldest_in_queue()": """least((SELECT at FROM syncline.outbox WHERE in_queue() ORDER BY seq LIMIT 1),
+           (SELECT at FROM syncline.block WHERE in_queue() ORDER BY seq LIMIT 1))""",
     "in_queue()": "hint <> 'G' AND no_copy_holds()",
     "no_copy_holds()": "coalesce(entity <> ALL(ARRAY(being_copied())), true)",
     "being_copied()": "SELECT of_copies.entity FROM syncline.copy AS of_copies WHERE of_copies.copied_at IS NULL",

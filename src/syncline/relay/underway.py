@@ -37,7 +37,7 @@ class UnderWay:
             busy.setdefault(entity, set())
         passed_over = []
         for mark in marks:
-            _, lane, entity, key, hint, _ = mark
+            _, lane, entity, key, hint, _, _ = mark
             group = touched.get(entity)
             if group is None or key in busy[entity] or (held_back and (entity, key) in held_back):
                 passed_over.append(mark)

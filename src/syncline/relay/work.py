@@ -27,7 +27,7 @@ class Touched:
     def of(cls, marks: Iterable[Mark]) -> Touched:
         """Group marks of one entity by key."""
         touched = cls()
-        for _, lane, _, key, hint, _ in marks:
+        for _, lane, _, key, hint, _, _ in marks:
             if key in touched.hints:
                 touched.add_again(key, hint)
                 continue

@@ -21,7 +21,7 @@ SELECT pg_current_snapshot()::text, EXISTS (SELECT FROM syncline.lane WHERE owne
 """
 _SINCE = """
 SELECT syncline.event_name(e.name, o.hint, o.event_type), o.key
-FROM syncline.outbox AS o JOIN syncline.entity AS e ON e.id = o.entity
+FROM syncline.waiting AS o JOIN syncline.entity AS e ON e.id = o.entity
 WHERE o.hint NOT IN ('B', 'R', 'G') AND NOT pg_visible_in_snapshot(o.tx, %s::pg_snapshot)
 ORDER BY o.seq
 """

@@ -5,6 +5,8 @@
 -- a queue that goes on, counts as waiting. So a reader's question stays cheap however long the queue is.
 WITH recent AS MATERIALIZED (
     SELECT tx FROM syncline.outbox ORDER BY seq DESC LIMIT %(depth)s
+), blocks AS MATERIALIZED (
+    SELECT tx FROM syncline.block ORDER BY seq DESC LIMIT %(depth)s
 )
 SELECT (SELECT left(installation::text, 8) FROM syncline.meta) AS installation,
        pg_catalog.pg_is_in_recovery() AS standby,
@@ -13,4 +15,5 @@ SELECT (SELECT left(installation::text, 8) FROM syncline.meta) AS installation,
        ) AS parked,
        EXISTS (SELECT FROM syncline.task WHERE tx = ANY(CAST(%(txs)s AS xid8[])))
        OR EXISTS (SELECT FROM recent WHERE tx = ANY(CAST(%(txs)s AS xid8[])))
-       OR (SELECT count(*) FROM recent) >= %(depth)s AS pending
+       OR EXISTS (SELECT FROM blocks WHERE tx = ANY(CAST(%(txs)s AS xid8[])))
+       OR (SELECT count(*) FROM recent) >= %(depth)s OR (SELECT count(*) FROM blocks) >= %(depth)s AS pending

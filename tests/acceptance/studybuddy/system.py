@@ -141,11 +141,11 @@ class System:
         freshness = Freshness(self.database_url)
         synced = await freshness.synced(token, 60)
         await freshness.close()
-        assert synced, self.sql("SELECT * FROM syncline.outbox LIMIT 10")
+        assert synced, self.sql("SELECT * FROM syncline.waiting LIMIT 10")
 
     async def drained(self) -> None:
         """Wait until nothing is left to be applied."""
-        await until(lambda: not self.sql("SELECT 1 FROM syncline.outbox LIMIT 1"), seconds=60, what="drained")
+        await until(lambda: not self.sql("SELECT 1 FROM syncline.waiting LIMIT 1"), seconds=60, what="drained")
 
     def events(self, entity: str, key: int) -> list[tuple[str, Any]]:
         """List the events of one record, oldest first."""

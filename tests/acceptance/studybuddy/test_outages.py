@@ -141,7 +141,7 @@ async def test_mongodb_stopped(app: FastAPI, place: System, mongodb: PrivateMong
         ben, names = await every_write(app)
         assert await read_all(ben, names, fresh=False) == {"postgresql"}
         assert await read_all(ben, names, fresh=True) == {"postgresql"}
-        assert place.sql("SELECT count(*) > 0 FROM syncline.outbox") == [(True,)]
+        assert place.sql("SELECT count(*) > 0 FROM syncline.waiting") == [(True,)]
 
         await app.state.services.cache.invalidate("analytics")  # as if its half minute were over
         for fresh in (False, True):

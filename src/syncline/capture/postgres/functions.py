@@ -42,6 +42,8 @@ _SETTINGS_OF: Mapping[str, tuple[str, ...]] = {
 _ENUM = "enum"
 _ANY = ("anyelement", "anycompatible")
 """Argument types that stand for one type each."""
+FEW, BLOCK, SLICE = 256, 500, 250_000
+"""From so many rows on a statement marks in blocks; at most about so many keys a block; rows of one turn."""
 _ID, _STEM = "\0id", "\0stem"
 """Stand for the entity in a body that is composed for many; PostgreSQL's names and texts have no such character."""
 
@@ -193,21 +195,27 @@ def _statement_body(watch: Watch, role: str, parts: Mapping[str, sql.Composable]
     ways = {
         **_marks(parts),
         "single": part(f"single_{role}", **parts),
-        "many": _many(role, parts, same_key(watch.columns)),
-        "many_carefully": _many(role, parts, same_texts(watch.columns)),
+        "many": _many(role, parts, same_key(watch.columns), blocks=True),
+        "many_carefully": _many(role, parts, same_texts(watch.columns), blocks=False),
         # Of a child that gets or loses its parent only one of the two rows has a key.
         "nothing": sql.SQL("many := true" if watch.embed and role == "update" else "RETURN NULL"),
     }
     return _body(role, {**parts, **ways}, body_of="statement")
 
 
-def _many(role: str, parts: Mapping[str, sql.Composable], same: sql.Composable) -> sql.Composed:
+def _many(role: str, parts: Mapping[str, sql.Composable], same: sql.Composable, *, blocks: bool) -> sql.Composed:
     now = {"keys": part("keys", **parts), "of_rows": sql.SQL("mark_hint")}
+    marks = part("marks", **parts, **now)
+    if blocks:
+        sizes = {"few": sql.Literal(FEW), "most": sql.Literal(BLOCK), "slice": sql.Literal(SLICE)}
+        of_slice = part("keys_of_slice", **parts, **sizes)
+        in_blocks = part("blocks", **parts, **sizes, of_rows=now["of_rows"], keys_of_slice=of_slice)
+        marks = part("marks_or_blocks", **sizes, marks=marks, blocks=in_blocks)
     gone = {"keys": part("keys_gone", **parts, same=same), "of_rows": parts["gone"]}
     return part(
         f"many_{role}",
         values=part("values", **parts),
-        marks=part("marks", **parts, **now),
+        marks_now=marks,
         marks_gone=part("marks", **parts, **gone),
     )
 

@@ -13,7 +13,7 @@ from syncline.errors import PrivilegeError
 from syncline.model.link import current
 from syncline.postgres.sql import ours
 
-_READ_BY_WRITERS = ("meta", "entity", "outbox", "parked", "task")
+_READ_BY_WRITERS = ("meta", "entity", "outbox", "block", "parked", "task")
 
 
 def read_by_writers() -> list[str]:

@@ -15,9 +15,9 @@ from syncline.model.link import current
 from syncline.postgres.dialect import Dialect
 from syncline.postgres.sql import blocks, identifier
 
-_REMEMBERS = frozenset({"entity", "outbox", "deferred", "parked", "task"})
+_REMEMBERS = frozenset({"entity", "outbox", "block", "deferred", "parked", "task"})
 """Tables whose rows are changes, or say whose changes they are: without them every record has to be looked at."""
-_OF_ENTITIES = ("entity", "outbox", "deferred", "parked", "task", "observed", "capture")
+_OF_ENTITIES = ("entity", "outbox", "block", "deferred", "parked", "task", "observed", "capture")
 _HOLDS = frozenset({Kind.TABLE, Kind.COLUMN})
 _ALTERED = _HOLDS | {Kind.DEFINITION}
 

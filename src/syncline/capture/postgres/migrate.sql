@@ -27,7 +27,7 @@ BEGIN
           AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner AND a.grantee <> 0
         GROUP BY a.grantee HAVING count(*) > 1
     LOOP
-        EXECUTE format('GRANT SELECT ON syncline.meta, syncline.entity, syncline.outbox, syncline.parked, syncline.task TO %s', grantee);
+        EXECUTE format('GRANT SELECT ON syncline.meta, syncline.entity, syncline.outbox, syncline.block, syncline.parked, syncline.task TO %s', grantee);
     END LOOP;
 END $$
 

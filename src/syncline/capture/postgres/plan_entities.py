@@ -154,7 +154,7 @@ def _update(id_: int, values: Sequence[object]) -> sql.Composed:
 
 def forget_entity(id_: int) -> list[sql.Composed]:
     """Compose the removal of what the worker can no longer understand."""
-    tables = ("outbox", "deferred", "parked", "task", "copy")
+    tables = ("outbox", "block", "deferred", "parked", "task", "copy")
     query = sql.SQL("/* syncline */ DELETE FROM {} WHERE entity = {}")
     return [query.format(identifier(table), sql.Literal(id_)) for table in tables]
 

@@ -44,7 +44,7 @@ SELECT p.proname::text AS name, p.prosrc AS body, p.prosecdef AS definer, coales
        NOT p.prosecdef OR pg_catalog.has_schema_privilege(p.proowner, n.oid, 'USAGE')
            AND coalesce(pg_catalog.has_function_privilege(p.proowner, pg_catalog.to_regprocedure('syncline.wake()'), 'EXECUTE'), true)
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c
-                           WHERE c.relnamespace = n.oid AND c.relname IN ('outbox', 'task', 'notice', 'entity')
+                           WHERE c.relnamespace = n.oid AND c.relname IN ('outbox', 'block', 'task', 'notice', 'entity')
                              AND NOT (pg_catalog.has_table_privilege(p.proowner, c.oid, 'SELECT')
                                       AND (c.relname = 'entity' OR pg_catalog.has_table_privilege(p.proowner, c.oid, 'INSERT')))) AS may_mark
 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace

@@ -42,6 +42,8 @@ DECLARE
     mark_at timestamptz;
     mark_hint "char";
     mark_durable boolean;
+    mark_rows bigint;
+    mark_parts bigint := 63;
 BEGIN
     {passed}BEGIN
         {single};
@@ -87,8 +89,8 @@ END
 -- May marks be made as always? It costs nothing: `markable()` is asked, and the rest looked up, when the statement is planned,
 -- and again after every change of what is named here. What it says otherwise fails the statement it stands in.
 CASE WHEN syncline.markable() THEN true
-             ELSE EXISTS (SELECT o.entity, o.lane, o.hint, o.durable, o.key FROM syncline.outbox AS o
-                          WHERE syncline.wake() IS NULL AND 'syncline.outbox_seq_seq'::regclass IS NULL){typed} END
+             ELSE EXISTS (SELECT o.entity, o.lane, o.hint, o.durable, o.key, b.seqs, b.keys FROM syncline.outbox AS o, syncline.block AS b
+                          WHERE syncline.wake() IS NULL AND syncline.in_blocks() IS NULL AND 'syncline.outbox_seq_seq'::regclass IS NULL){typed} END
 
 -- name: typed
 -- The columns must be of the types whose equality is that of the keys' texts; in functions' calls, which convert nothing else.
@@ -119,16 +121,38 @@ INSERT INTO syncline.outbox (tx, at, entity, lane, hint, durable, key)
             SELECT mark_tx, mark_at, {id}, {lane_q}, {of_rows}, mark_durable, q.k
             FROM ({keys}) AS q;
 
+-- name: blocks
+-- A row for each lane, and for each part of it where there are more keys than one row should have: about 250 to 500. A statement's
+-- rows are taken in slices, so that the memory of its session does not grow with them.
+FOR turn IN 0 .. (mark_rows - 1) / {slice} LOOP
+                INSERT INTO syncline.block (tx, at, entity, lane, hint, durable, seqs, keys, size, seq)
+                SELECT mark_tx, mark_at, {id}, (b.part & 63)::smallint, {of_rows}, mark_durable, b.seqs, b.keys, cardinality(b.keys), b.seqs[cardinality(b.seqs)]
+                FROM (SELECT p.part, p.keys, ARRAY(SELECT nextval('syncline.outbox_seq_seq') FROM generate_series(1, cardinality(p.keys))) AS seqs
+                      FROM (SELECT pg_catalog.hashtextextended(q.k, {id}::bigint) & mark_parts AS part, array_agg(q.k) AS keys
+                            FROM ({keys_of_slice}) AS q GROUP BY 1) AS p) AS b;
+            END LOOP;
+
+-- name: marks_or_blocks
+SELECT count(*) INTO mark_rows FROM changed;
+            IF mark_rows >= {few} AND syncline.in_blocks() THEN
+                WHILE (mark_parts + 1) * {most} < least(mark_rows, {slice}) LOOP
+                    mark_parts := mark_parts * 2 + 1;
+                END LOOP;
+                {blocks}
+            ELSE
+                {marks}
+            END IF;
+
 -- name: many_statement
 {values}
-            {marks}
+            {marks_now}
             many := FOUND;
 
 -- name: many_update
 -- The keys that the rows have now, in the rows' order, and those that nothing has any more. (Plans are kept for the session,
 -- whatever number of rows the first statement had: a nested loop would be quadratic.)
 {values}
-            {marks}
+            {marks_now}
             many := FOUND;
             nested := current_setting('enable_nestloop');
             PERFORM set_config('enable_nestloop', 'off', true);
@@ -138,6 +162,9 @@ INSERT INTO syncline.outbox (tx, at, entity, lane, hint, durable, key)
 
 -- name: keys
 SELECT {distinct}{key} AS k FROM changed AS r{where}
+
+-- name: keys_of_slice
+SELECT {distinct}{key} AS k FROM (SELECT * FROM changed OFFSET turn * {slice} LIMIT {slice}) AS r{where}
 
 -- name: keys_gone
 SELECT {distinct}{key} AS k FROM before AS r WHERE {present} AND NOT EXISTS (SELECT FROM changed AS n WHERE {same})

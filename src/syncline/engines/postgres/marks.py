@@ -46,6 +46,7 @@ class SqlMarks:
             rejected=bool(ack.rejected),
             unpark=unpark,
             documents=bool(ack.documents),
+            blocks=any(mark[6] for mark in ack.marks),
         )
         values = acknowledge.parameters(ack, self._connections.acker) | {"worker": self.worker, "grace": grace}
         with translated():

@@ -9,7 +9,7 @@ SELECT FROM syncline.entity WHERE name = %(collection)s AND state = 'armed'
 SELECT EXISTS (
     SELECT FROM syncline.entity AS e
     WHERE e.name = %(collection)s
-      AND (EXISTS (SELECT FROM syncline.outbox AS o WHERE o.entity = e.id AND o.hint <> 'G')
+      AND (EXISTS (SELECT FROM syncline.waiting AS o WHERE o.entity = e.id AND o.hint <> 'G')
            OR EXISTS (SELECT FROM syncline.parked AS p WHERE p.entity = e.id)
            OR EXISTS (SELECT FROM syncline.task AS t WHERE t.entity = e.id))
 ), NOT EXISTS (
@@ -40,7 +40,7 @@ WHERE j.name = ANY(%(names)s::text[])
 SELECT syncline.mark(e.id, pg_catalog.array_agg(u.key), 'R')
 FROM syncline.entity AS e CROSS JOIN unnest(%(keys)s::text[]) AS u (key)
 WHERE e.name = %(collection)s AND NOT EXISTS (
-    SELECT FROM syncline.outbox AS o WHERE o.entity = e.id AND o.key = u.key AND o.hint <> 'G')
+    SELECT FROM syncline.waiting AS o WHERE o.entity = e.id AND o.key = u.key AND o.hint <> 'G')
 GROUP BY e.id
 
 -- name: has_gates

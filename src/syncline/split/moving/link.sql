@@ -2,7 +2,7 @@
 
 -- name: left
 -- What is to be done before everything that was written here is on the other side.
-SELECT EXISTS (SELECT FROM syncline.outbox) OR EXISTS (SELECT FROM syncline.task) OR EXISTS (SELECT FROM syncline.deferred),
+SELECT EXISTS (SELECT FROM syncline.outbox) OR EXISTS (SELECT FROM syncline.block) OR EXISTS (SELECT FROM syncline.task) OR EXISTS (SELECT FROM syncline.deferred),
        (SELECT count(*) FROM syncline.parked)
 
 -- name: drained
@@ -35,15 +35,16 @@ ORDER BY e.name
 
 -- name: highest
 -- The mark that was made last.
-SELECT coalesce((SELECT max(seq) FROM syncline.outbox), 0)
+SELECT coalesce(greatest((SELECT max(seq) FROM syncline.outbox), (SELECT max(seq) FROM syncline.block)), 0)
 
 -- name: up_to
 -- Whether every mark up to one is done; those of records that are parked are none any more.
 SELECT NOT EXISTS (SELECT FROM syncline.outbox WHERE seq <= %(seq)s)
+   AND NOT EXISTS (SELECT FROM syncline.block WHERE seqs[1] <= %(seq)s)
 
 -- name: up_to_of
 -- The same of one table: those of a table that has stopped wait for as long as it does.
-SELECT NOT EXISTS (SELECT FROM syncline.outbox AS o JOIN syncline.entity AS e ON e.id = o.entity
+SELECT NOT EXISTS (SELECT FROM syncline.waiting AS o JOIN syncline.entity AS e ON e.id = o.entity
                    WHERE o.seq <= %(seq)s AND e.name = %(entity)s)
 
 -- name: has_copies

@@ -33,7 +33,7 @@ WHERE %(real)s AND NOT EXISTS (SELECT FROM {table} AS t WHERE {same})
 DELETE FROM {table} WHERE false
 
 -- name: marked
-SELECT EXISTS (SELECT FROM syncline.outbox AS o JOIN syncline.entity AS e ON e.id = o.entity
+SELECT EXISTS (SELECT FROM syncline.waiting AS o JOIN syncline.entity AS e ON e.id = o.entity
                WHERE e.name = %(entity)s AND o.tx = pg_catalog.pg_current_xact_id())
 
 -- name: table

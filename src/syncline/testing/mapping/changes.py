@@ -81,7 +81,7 @@ class ChangeTests(MappingCase):
                     if place := pair.rows.any(table):
                         pair.rows.delete(table, place)
             pair.rows.fill(3)
-            pair.conn.execute("TRUNCATE syncline.outbox")
+            pair.conn.execute("TRUNCATE syncline.outbox, syncline.block")
             for kind in ("backfill", "sweep"):
                 pair.conn.execute(_REQUEST, [kind])
             async with pair.worker():

@@ -40,7 +40,7 @@ STOP_SECONDS = 30
 KILLED = -9
 VERIFY_PATIENCE = timedelta(seconds=5)
 _WAITING = """
-SELECT (SELECT count(*) FROM syncline.outbox), (SELECT count(*) FROM syncline.deferred),
+SELECT (SELECT count(*) FROM syncline.waiting), (SELECT count(*) FROM syncline.deferred),
        (SELECT count(*) FROM syncline.task)
 """
 _PARKED = """

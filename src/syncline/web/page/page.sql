@@ -3,7 +3,7 @@
 -- name: entities
 WITH waiting AS (
     SELECT entity, count(*) AS changes
-    FROM (SELECT entity FROM syncline.outbox WHERE hint <> 'G' LIMIT 20000) AS first_ones GROUP BY entity
+    FROM (SELECT entity FROM syncline.waiting WHERE hint <> 'G' LIMIT 20000) AS first_ones GROUP BY entity
 ), parked AS (
     SELECT entity, count(*) AS records FROM (SELECT entity FROM syncline.parked LIMIT 20000) AS first_ones GROUP BY entity
 )

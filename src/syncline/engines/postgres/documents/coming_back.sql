@@ -19,11 +19,11 @@ ORDER BY 1
 -- Of records: one write leaves a mark for each of its statements. Second deletes (hint G) are no changes.
 SELECT e.name, count(DISTINCT o.key), coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - min(o.at)), 0)::float8,
        (SELECT count(*) FROM syncline.parked AS p WHERE p.entity = e.id)
-FROM syncline.entity AS e LEFT JOIN syncline.outbox AS o ON o.entity = e.id AND o.hint <> 'G'
+FROM syncline.entity AS e LEFT JOIN syncline.waiting AS o ON o.entity = e.id AND o.hint <> 'G'
 GROUP BY e.id, e.name
 
 -- name: of_key
-SELECT EXISTS (SELECT FROM syncline.outbox AS o
+SELECT EXISTS (SELECT FROM syncline.waiting AS o
                WHERE o.entity = e.id AND o.lane = syncline.lane_of(e.id, %(key)s) AND o.key = %(key)s AND o.hint <> 'G'),
        p.error, p.retry_count
 FROM syncline.entity AS e
@@ -47,7 +47,7 @@ FROM (
 ) AS grouped
 
 -- name: keys
-SELECT o.key FROM syncline.outbox AS o JOIN syncline.entity AS e ON e.id = o.entity
+SELECT o.key FROM syncline.waiting AS o JOIN syncline.entity AS e ON e.id = o.entity
 WHERE e.name = %(collection)s AND o.key = ANY(%(keys)s::text[]) AND o.hint <> 'G'
 UNION
 SELECT p.key FROM syncline.parked AS p JOIN syncline.entity AS e ON e.id = p.entity

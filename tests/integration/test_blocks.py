@@ -1,0 +1,299 @@
+"""Marks in blocks: many keys in a row, each with its number; a part that is acknowledged leaves exactly the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from syncline.capture.postgres import triggers
+from syncline.config.settings import HistorySettings
+from syncline.engines.opening import open_source
+from syncline.model.entity import Embed, TableName
+from syncline.model.mark import LANES, Mark, lane_mask
+from syncline.ports import Acknowledgement, Rejection, Source
+from syncline.tokens.freshness import Freshness
+from syncline.tokens.token import make
+from tests.integration.capture_case import Case
+from tests.integration.capture_case import entity as plain
+from tests.relay import ITEM, ITEMS, Relay, relayed
+
+MANY = "INSERT INTO item SELECT n, 'n' || n FROM generate_series(1, 1000) AS n"
+ALL = lane_mask(range(LANES))
+HOUR = timedelta(hours=1)
+WAITING = "SELECT seq, key FROM syncline.waiting ORDER BY seq"
+IN_BLOCKS = "SELECT count(*), coalesce(sum(size), 0) FROM syncline.block"
+
+
+@pytest.fixture
+def case(database: str) -> Iterator[Case]:
+    embeds = (Embed("parts", TableName("public", "part"), ("item",)),)
+    with Case(database, [plain("item", "item", embeds=embeds)]) as made:
+        made.sql(ITEMS, "CREATE TABLE part (id bigint PRIMARY KEY, item bigint, n int)")
+        made.install()
+        made.forget()
+        yield made
+
+
+@pytest.fixture
+async def relay(database: str, mongo_url: str, mongo_db: str) -> AsyncIterator[Relay]:
+    async with relayed(database, (mongo_url, mongo_db), entities=[ITEM], ddl=ITEMS) as found:
+        yield found
+
+
+@pytest.fixture
+async def source(relay: Relay) -> AsyncIterator[Source]:
+    worker = str(uuid4())
+    found = await open_source(relay.url, worker=worker)
+    await found.journal.lanes.renew(name="test", version="0", ttl=HOUR, confirmed=0, report={})
+    await found.journal.lanes.acquire(list(range(LANES)), above=0)
+    yield found
+    await found.close()
+
+
+async def _acknowledge(source: Source, marks: list[Mark], **more: Any) -> set[int]:
+    epoch, history = more.pop("epoch", None), more.pop("history", False)
+    epochs = {lane: row.epoch for lane, row in (await _renewed(source)).items()}
+    leases = {lane: epoch or epochs[lane] for lane in {mark.lane for mark in marks}}
+    return await source.marks.acknowledge(Acknowledgement(marks, leases, **more), grace=HOUR, history=history)
+
+
+async def _renewed(source: Source) -> Any:
+    return (await source.journal.lanes.renew(name="test", version="0", ttl=HOUR, confirmed=0, report={})).lanes
+
+
+async def _marks(source: Source, limit: int = 10_000, after: int = 0) -> list[Mark]:
+    return [Mark._make(row) for row in await source.marks.read(after=after, lanes=ALL, limit=limit)]
+
+
+# -- capture
+
+
+def test_a_statement_of_many_rows_marks_each_key_once_in_few_rows(case: Case) -> None:
+    case.sql(MANY)
+
+    (rows, keys) = case.sql(IN_BLOCKS)[0]
+    assert (keys, case.sql("SELECT count(*) FROM syncline.outbox")) == (1000, [(0,)])
+    assert rows <= LANES
+    assert sorted(case.marks()) == sorted(("item", str(n), "I") for n in range(1, 1001))
+    found = case.sql("SELECT count(DISTINCT seq), count(DISTINCT key), count(DISTINCT tx) FROM syncline.waiting")
+    assert found == [(1000, 1000, 1)]
+    assert case.sql("SELECT count(*) FROM syncline.waiting WHERE lane <> syncline.lane_of(entity, key)") == [(0,)]
+    assert case.sql("SELECT count(*) FROM syncline.block WHERE seq <> seqs[size] OR size <> cardinality(keys)") == [
+        (0,)
+    ]
+
+
+def test_a_handful_of_rows_is_marked_one_by_one(case: Case) -> None:
+    case.sql(f"INSERT INTO item SELECT n FROM generate_series(1, {triggers.FEW - 1}) AS n")
+    assert case.sql(IN_BLOCKS) == [(0, 0)]
+    assert case.sql("SELECT count(*) FROM syncline.outbox") == [(triggers.FEW - 1,)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("UPDATE item SET qty = 7", {(str(n), "U") for n in range(1, 1001)}),
+        ("DELETE FROM item", {(str(n), "D") for n in range(1, 1001)}),
+        (
+            "UPDATE item SET id = id + 5000 WHERE id > 500",
+            {(str(n), "D") for n in range(501, 1001)} | {(str(n + 5000), "U") for n in range(501, 1001)},
+        ),
+        (
+            "INSERT INTO part SELECT n, n % 400 + 1 FROM generate_series(1, 1200) AS n",
+            {(str(n), "U") for n in range(1, 401)},
+        ),
+        (
+            "SELECT syncline.mark(1::smallint, ARRAY(SELECT id::text FROM item), 'B')",
+            {(str(n), "B") for n in range(1, 1001)},
+        ),
+    ],
+)
+def test_every_kind_of_statement_marks_its_keys(case: Case, statement: str, expected: set[tuple[str, str]]) -> None:
+    case.sql(MANY)
+    case.forget()
+    case.sql(statement)
+    assert {(key, hint) for _, key, hint in case.marks()} == expected
+    assert len(case.marks()) == len(expected)
+    assert case.sql(IN_BLOCKS)[0][0] > 0
+
+
+def test_what_is_rolled_back_leaves_no_block(case: Case) -> None:
+    with case.conn.transaction(force_rollback=True):
+        case.sql(MANY)
+    assert case.sql(IN_BLOCKS) == [(0, 0)]
+
+
+def test_a_statement_is_taken_in_slices_and_blocks_are_bounded(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triggers, "SLICE", 300)
+    monkeypatch.setattr(triggers, "BLOCK", 2)
+    triggers._bodies_of.cache_clear()
+    try:
+        with Case(database, [plain("item", "item")]) as case:
+            case.sql(ITEMS)
+            case.install()
+            case.forget()
+            case.sql(MANY)
+            assert sorted(int(key) for _, key, _ in case.marks()) == list(range(1, 1001))
+            assert case.sql("SELECT count(DISTINCT seq) FROM syncline.waiting") == [(1000,)]
+            assert case.sql("SELECT max(size) <= 16 FROM syncline.block") == [(True,)]
+    finally:
+        triggers._bodies_of.cache_clear()
+
+
+ODD = {
+    "a CHECK": "ALTER TABLE syncline.block ADD CHECK (size = 0)",
+    "a trigger that swallows": "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+    "CREATE TRIGGER no BEFORE INSERT ON syncline.block FOR EACH ROW EXECUTE FUNCTION no()",
+    "another column": "ALTER TABLE syncline.block ADD must text NOT NULL DEFAULT NULL",
+    "gone": "DROP TABLE syncline.block CASCADE",
+    "in_blocks gone": "DROP FUNCTION syncline.in_blocks()",
+    "a rule": "CREATE RULE no AS ON INSERT TO syncline.block DO INSTEAD NOTHING",
+    "row-level security": "ALTER TABLE syncline.block ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_where_blocks_are_odd_keys_are_marked_one_by_one(case: Case, odd: str) -> None:
+    case.sql(ODD[odd], MANY)
+    assert case.sql("SELECT count(*) FROM syncline.outbox") == [(1000,)]
+
+
+def test_the_release_before_is_given_single_marks(case: Case) -> None:
+    case.sql(
+        "CREATE OR REPLACE FUNCTION syncline.in_blocks() RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false'", MANY
+    )
+    case.sql("SELECT syncline.mark(1::smallint, ARRAY(SELECT id::text FROM item), 'B')")
+    assert case.sql("SELECT count(*) FROM syncline.outbox") == [(2000,)]
+    assert case.sql(IN_BLOCKS) == [(0, 0)]
+
+
+# -- reading and acknowledging
+
+
+async def test_marks_of_blocks_are_read_in_the_order_of_their_numbers_however_few_at_a_time(
+    relay: Relay, source: Source
+) -> None:
+    relay.sql("INSERT INTO item SELECT n FROM generate_series(2001, 2010) AS n")
+    relay.sql(MANY)
+    relay.sql("INSERT INTO item SELECT n FROM generate_series(3001, 3010) AS n")
+    found: list[Mark] = []
+    while some := await _marks(source, limit=7, after=found[-1].seq if found else 0):
+        assert len(some) == min(7, 1020 - len(found))
+        found += some
+    assert [(mark.seq, mark.key) for mark in found] == relay.sql(WAITING)
+
+
+@pytest.mark.parametrize("history", [False, True])
+async def test_what_is_acknowledged_of_a_block_goes_and_the_rest_waits_as_it_was(
+    relay: Relay, source: Source, history: bool
+) -> None:
+    relay.sql(MANY)
+    before = relay.sql("SELECT * FROM syncline.waiting ORDER BY seq")
+    marks = await _marks(source)
+    part = marks[::3]
+
+    await _acknowledge(source, part, history=history)
+
+    done = {mark.seq for mark in part}
+    assert relay.sql("SELECT * FROM syncline.waiting ORDER BY seq") == [row for row in before if row[1] not in done]
+    assert relay.value("SELECT sum(size) FROM syncline.block") == len(before) - len(part)
+    applied = relay.sql("SELECT seq, key FROM syncline.history ORDER BY seq")
+    assert applied == ([(mark.seq, mark.key) for mark in part] if history else [])
+
+    await _acknowledge(source, part, history=history)  # repeated, since nobody knows whether it was done
+    assert relay.value("SELECT sum(size) FROM syncline.block") == len(before) - len(part)
+    assert relay.value("SELECT count(*) FROM syncline.history") == len(applied)
+
+    await _acknowledge(source, [mark for mark in marks if mark.seq not in done], history=history)
+    assert relay.value("SELECT count(*) FROM syncline.block") == 0
+
+
+async def test_two_parts_of_a_block_and_single_marks_are_acknowledged_together(relay: Relay, source: Source) -> None:
+    relay.sql(MANY)
+    relay.sql("UPDATE item SET qty = 1 WHERE id = 5")
+    marks = await _marks(source)
+    await _acknowledge(source, [*marks[10:20], *marks[500:520], marks[-1]])
+    assert relay.value("SELECT count(*) FROM syncline.waiting") == 1001 - 31
+
+
+async def test_of_two_that_acknowledge_parts_at_once_each_leaves_what_the_other_has_left(
+    relay: Relay, source: Source
+) -> None:
+    relay.sql(MANY)
+    marks = await _marks(source)
+    with psycopg.connect(relay.url) as other:
+        block = marks[0].block
+        mine = [mark for mark in marks if mark.block == block]
+        other.execute(
+            "UPDATE syncline.block SET seqs = seqs[2:], keys = keys[2:], size = size - 1 WHERE seq = %s", (block,)
+        )
+        acknowledging = asyncio.create_task(_acknowledge(source, mine[-1:]))
+        await asyncio.sleep(0.3)
+        assert not acknowledging.done()
+        other.commit()
+        await acknowledging
+    left = relay.sql("SELECT seq FROM syncline.waiting WHERE seq = ANY(%s) ORDER BY seq", [mark.seq for mark in mine])
+    assert left == [(mark.seq,) for mark in mine[1:-1]]
+
+
+async def test_a_block_stays_whole_when_the_lease_is_lost(relay: Relay, source: Source) -> None:
+    relay.sql(MANY)
+    marks = await _marks(source)
+    assert await _acknowledge(source, marks[:100], epoch=99) == set()
+    assert relay.value("SELECT count(*) FROM syncline.waiting") == 1000
+
+
+async def test_a_rejected_part_is_parked_alone(relay: Relay, source: Source) -> None:
+    relay.sql(MANY)
+    marks = await _marks(source)
+    bad = marks[3]
+    entity_id = relay.value("SELECT id FROM syncline.entity")
+    await _acknowledge(source, marks[:5], rejected=[(entity_id, Rejection(bad.key, "too_large", "no"))])
+    assert relay.parked() == {bad.key: "too_large"}
+    assert relay.value("SELECT seq FROM syncline.parked") == bad.seq
+    assert relay.value("SELECT count(*) FROM syncline.waiting") == 995
+
+
+async def test_a_token_is_synced_when_none_of_its_keys_waits(relay: Relay, source: Source) -> None:
+    with relay.conn.transaction():
+        relay.sql(MANY)
+        tx = int(relay.value("SELECT pg_current_xact_id()::text"))
+    token = make(relay.value("SELECT left(installation::text, 8) FROM syncline.meta"), [tx])
+    marks = await _marks(source)
+    freshness = Freshness(relay.url)
+    try:
+        assert not await freshness.synced(token, timeout=0)
+        await _acknowledge(source, marks[:-1])
+        assert not await freshness.synced(token, timeout=0)
+        await _acknowledge(source, marks[-1:])
+        assert await freshness.synced(token)
+    finally:
+        await freshness.close()
+
+
+# -- the worker, and what people see
+
+
+async def test_a_worker_brings_what_blocks_mark(relay: Relay) -> None:
+    relay.history = HistorySettings()
+    async with relay.worker():
+        relay.sql("INSERT INTO item SELECT n, 'n' || n FROM generate_series(1, 20000) AS n")
+        relay.sql("UPDATE item SET qty = qty + 1 WHERE id % 2 = 0")
+        relay.sql("UPDATE item SET id = id + 100000 WHERE id BETWEEN 1 AND 600")
+        relay.sql("DELETE FROM item WHERE id % 5 = 0")
+        await relay.equal(deferred=True)
+    assert relay.value("SELECT count(*) FROM syncline.block") == 0
+    changes = relay.value("SELECT count(*) FROM syncline.changes")
+    assert changes == relay.value("SELECT count(*) FROM syncline.history") == 20000 + 10000 + 1200 + 4000
+
+
+async def test_a_block_is_a_row_a_key_for_people(relay: Relay) -> None:
+    relay.sql(MANY)
+    rows = relay.sql('SELECT event_type, aggregate_id, processed FROM "Outbox" ORDER BY id')
+    assert sorted(rows) == sorted(("item.created", str(n), False) for n in range(1, 1001))
