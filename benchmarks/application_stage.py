@@ -200,7 +200,9 @@ def with_reports(conn: psycopg.Connection[Any], count: int) -> None:
 def drained(conn: psycopg.Connection[Any]) -> None:
     """Wait until nothing is left to be applied."""
     while True:
-        row = conn.execute("SELECT count(*) FROM syncline.waiting").fetchone()
+        row = conn.execute(
+            "SELECT count(*) FROM syncline.changes WHERE NOT processed AND last_error IS NULL"
+        ).fetchone()
         if row is not None and not row[0]:
             return
         time.sleep(0.2)

@@ -61,7 +61,8 @@ def _fill(on: Stage, rows: int) -> None:
         conn.execute("VACUUM ANALYZE todo")
     asyncio.run(install_todo(on.postgres.url, TABLE))
     with on.sql() as conn:
-        conn.execute("TRUNCATE syncline.outbox, syncline.block; TRUNCATE syncline.task")
+        conn.execute(SQL["forget_marks"])
+        conn.execute("TRUNCATE syncline.task")
 
 
 def _measured(on: Stage, rows: int) -> list[tuple[Figure, str]]:

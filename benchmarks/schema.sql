@@ -39,7 +39,16 @@ DELETE FROM todo WHERE id = ANY(%s::bigint[])
 SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = current_database()
 
 -- name: waiting
-SELECT EXISTS (SELECT FROM syncline.waiting)
+SELECT EXISTS (SELECT FROM syncline.changes WHERE NOT processed AND last_error IS NULL)
+
+-- name: forget_marks
+DO $$
+BEGIN
+    TRUNCATE syncline.outbox;
+    IF to_regclass('syncline.block') IS NOT NULL THEN -- not in every commit that this is compared with
+        TRUNCATE syncline.block;
+    END IF;
+END $$
 
 -- name: digest
 SELECT count(*), sum(hashtextextended(ROW(t.*)::text COLLATE "C", 0)) FROM todo AS t

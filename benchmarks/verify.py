@@ -14,7 +14,7 @@ from benchmarks import product
 from benchmarks.figure import Figure, peak_megabytes
 from benchmarks.product import VERIFY_RATE as RATE
 from benchmarks.report import Line, median, percentile
-from benchmarks.stage import SPAWN, Sizes, Stage, worker
+from benchmarks.stage import SPAWN, SQL, Sizes, Stage, worker
 
 FETCH = 5000
 """Rows that the bare reader fetches at a time."""
@@ -124,7 +124,7 @@ def prepare(on: Stage, rows: int) -> None:
     """Fill both sides with the same records, as a worker would leave them."""
     on.reset(rows=rows)
     with on.sql() as conn:
-        conn.execute("TRUNCATE syncline.outbox, syncline.block")
+        conn.execute(SQL["forget_marks"])
     asyncio.run(product.copy(on.postgres.url, on.mongo.url))
 
 

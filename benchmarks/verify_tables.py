@@ -23,7 +23,8 @@ def lines(on: Stage, sizes: Sizes) -> list[Line]:
     rows, ratios, details = sizes.large, [], []
     on.reset(rows=rows)
     with on.sql() as conn:
-        conn.execute("TRUNCATE syncline.outbox, syncline.block; TRUNCATE syncline.task")
+        conn.execute(SQL["forget_marks"])
+        conn.execute("TRUNCATE syncline.task")
     with table_copy(on) as target:
         for _ in range(sizes.rounds):
             bare, *_ = apart(summing_up, on, target)

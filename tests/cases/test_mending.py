@@ -193,12 +193,15 @@ DAMAGES = {
     "function syncline.lane_of": "DROP FUNCTION syncline.lane_of",
     "function syncline.wake": "DROP FUNCTION syncline.wake",
     "column syncline.task.options": "ALTER TABLE syncline.task DROP COLUMN options",
-    "the definition of syncline.outbox.lane": "DROP VIEW syncline.waiting; ALTER TABLE syncline.outbox ALTER lane TYPE integer",
+    "view syncline.waiting": "DROP VIEW syncline.waiting; ALTER TABLE syncline.outbox ALTER lane TYPE integer",
+    "the definition of syncline.deferred.lane": "ALTER TABLE syncline.deferred ALTER lane TYPE integer",
     "table syncline.certificate": "DROP TABLE syncline.certificate",
 }
 
 
-@pytest.mark.parametrize("what", ["function syncline.lane_of", "the definition of syncline.outbox.lane"])
+@pytest.mark.parametrize(
+    "what", ["function syncline.lane_of", "view syncline.waiting", "the definition of syncline.deferred.lane"]
+)
 async def test_a_running_worker_says_what_of_ours_is_gone_until_it_is_put_back(relay: Relay, what: str) -> None:
     async with relay.worker():
         relay.sql(DAMAGES[what])
@@ -229,6 +232,7 @@ async def test_a_running_worker_says_what_somebody_added_to_the_outbox(relay: Re
 LOST = {
     **DAMAGES,
     "table syncline.outbox": "DROP TABLE syncline.outbox CASCADE",
+    "table syncline.block": "DROP TABLE syncline.block CASCADE",
     "table syncline.entity": "DROP TABLE syncline.entity CASCADE",
     "column syncline.outbox.hint": "ALTER TABLE syncline.outbox DROP COLUMN hint CASCADE",
     "the definition of syncline.outbox.key": "DROP VIEW syncline.changes, syncline.waiting CASCADE; ALTER TABLE syncline.outbox ALTER key TYPE varchar(1)",

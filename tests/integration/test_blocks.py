@@ -11,7 +11,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from syncline.capture.postgres import triggers
+from syncline.capture.postgres import functions
 from syncline.config.settings import HistorySettings
 from syncline.engines.opening import open_source
 from syncline.model.entity import Embed, TableName
@@ -84,15 +84,15 @@ def test_a_statement_of_many_rows_marks_each_key_once_in_few_rows(case: Case) ->
     found = case.sql("SELECT count(DISTINCT seq), count(DISTINCT key), count(DISTINCT tx) FROM syncline.waiting")
     assert found == [(1000, 1000, 1)]
     assert case.sql("SELECT count(*) FROM syncline.waiting WHERE lane <> syncline.lane_of(entity, key)") == [(0,)]
-    assert case.sql("SELECT count(*) FROM syncline.block WHERE seq <> seqs[size] OR size <> cardinality(keys)") == [
-        (0,)
-    ]
+    assert case.sql(
+        "SELECT count(*) FROM syncline.block WHERE seq <> seqs[size] OR first <> seqs[1] OR size <> cardinality(keys)"
+    ) == [(0,)]
 
 
 def test_a_handful_of_rows_is_marked_one_by_one(case: Case) -> None:
-    case.sql(f"INSERT INTO item SELECT n FROM generate_series(1, {triggers.FEW - 1}) AS n")
+    case.sql(f"INSERT INTO item SELECT n FROM generate_series(1, {functions.FEW - 1}) AS n")
     assert case.sql(IN_BLOCKS) == [(0, 0)]
-    assert case.sql("SELECT count(*) FROM syncline.outbox") == [(triggers.FEW - 1,)]
+    assert case.sql("SELECT count(*) FROM syncline.outbox") == [(functions.FEW - 1,)]
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ def test_what_is_rolled_back_leaves_no_block(case: Case) -> None:
 
 
 def test_a_statement_is_taken_in_slices_and_blocks_are_bounded(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triggers, "SLICE", 300)
-    monkeypatch.setattr(triggers, "BLOCK", 2)
-    triggers._bodies_of.cache_clear()
+    monkeypatch.setattr(functions, "SLICE", 300)
+    monkeypatch.setattr(functions, "BLOCK", 2)
+    functions._bodies_of.cache_clear()
     try:
         with Case(database, [plain("item", "item")]) as case:
             case.sql(ITEMS)
@@ -143,7 +143,7 @@ def test_a_statement_is_taken_in_slices_and_blocks_are_bounded(database: str, mo
             assert case.sql("SELECT count(DISTINCT seq) FROM syncline.waiting") == [(1000,)]
             assert case.sql("SELECT max(size) <= 16 FROM syncline.block") == [(True,)]
     finally:
-        triggers._bodies_of.cache_clear()
+        functions._bodies_of.cache_clear()
 
 
 ODD = {
@@ -189,6 +189,25 @@ async def test_marks_of_blocks_are_read_in_the_order_of_their_numbers_however_fe
     assert [(mark.seq, mark.key) for mark in found] == relay.sql(WAITING)
 
 
+async def test_no_floor_is_above_a_number_that_waits_in_a_block(relay: Relay, source: Source) -> None:
+    """Of three that were made at the same time the last to end has the lowest number, and few marks are read at a time."""
+    for numbers in ([*range(501, 531)], [*range(531, 561)], [20, 561]):
+        relay.sql(
+            "INSERT INTO syncline.block (seq, first, entity, lane, hint, seqs, keys, size)"
+            " SELECT max(n), min(n), 1, 1, 'U', array_agg(n ORDER BY n), array_agg(n::text ORDER BY n), count(*)"
+            " FROM unnest(%s::bigint[]) AS n",
+            numbers,
+        )
+    relay.sql("SELECT setval('syncline.outbox_seq_seq', 561)")
+    floor = source.marks.floor()
+    assert floor is not None
+    while not floor.value:
+        await floor.advance(lanes=ALL)
+        floor.seen((await _marks(source, limit=25, after=floor.value))[0].seq)
+        await asyncio.sleep(0.01)
+    assert 20 in {mark.seq for mark in await _marks(source, after=floor.value)}
+
+
 @pytest.mark.parametrize("history", [False, True])
 async def test_what_is_acknowledged_of_a_block_goes_and_the_rest_waits_as_it_was(
     relay: Relay, source: Source, history: bool
@@ -203,6 +222,7 @@ async def test_what_is_acknowledged_of_a_block_goes_and_the_rest_waits_as_it_was
     done = {mark.seq for mark in part}
     assert relay.sql("SELECT * FROM syncline.waiting ORDER BY seq") == [row for row in before if row[1] not in done]
     assert relay.value("SELECT sum(size) FROM syncline.block") == len(before) - len(part)
+    assert relay.value("SELECT bool_and(first = seqs[1] AND size = cardinality(keys)) FROM syncline.block")
     applied = relay.sql("SELECT seq, key FROM syncline.history ORDER BY seq")
     assert applied == ([(mark.seq, mark.key) for mark in part] if history else [])
 

@@ -236,9 +236,10 @@ class TestOutbox:
         case.sql("SELECT pg_stat_force_next_flush()")
         case.until(f"SELECT n_dead_tup >= {rows} FROM pg_stat_user_tables WHERE relname = 'outbox'")
 
-    def test_autovacuum_that_is_off_for_it(self, case: Case) -> None:
-        case.sql("ALTER TABLE syncline.outbox SET (autovacuum_enabled = off)")
-        case.cured(case.found("bloat", "critical", "autovacuum is off for syncline.outbox"))
+    @pytest.mark.parametrize("table", ["outbox", "block"])
+    def test_autovacuum_that_is_off_for_it(self, case: Case, table: str) -> None:
+        case.sql(f"ALTER TABLE syncline.{table} SET (autovacuum_enabled = off)")
+        case.cured(case.found("bloat", "critical", f"autovacuum is off for syncline.{table}"))
 
 
 class TestWork:

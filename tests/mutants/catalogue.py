@@ -207,6 +207,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{BLOCKS}::test_marks_of_blocks_are_read_in_the_order_of_their_numbers_however_few_at_a_time"],
     ),
     Mutant(
+        "floor-above-blocks",
+        "the floor is raised to the lowest mark that a read has found, though another block has lower ones",
+        [
+            Swap(
+                f"{POSTGRES}/floor.py",
+                "PostgresFloor.advance",
+                "candidate[0] if in_blocks is None else min(candidate[0], in_blocks - 1)",
+                "candidate[0]",
+            )
+        ],
+        [f"{BLOCKS}::test_no_floor_is_above_a_number_that_waits_in_a_block"],
+    ),
+    Mutant(
         "blocks-for-the-release-before",
         "triggers make blocks while a worker of the release before may have lanes",
         [
@@ -436,7 +449,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{POSTGRES}/floor.py",
                 "PostgresFloor.advance",
-                "(await self._statements.one('oldest_transaction'))[0] >= candidate[1]",
+                "oldest >= candidate[1]",
                 "True",
             )
         ],

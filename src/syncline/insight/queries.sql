@@ -267,9 +267,11 @@ SELECT relname AS name, n_live_tup AS live, n_dead_tup AS dead, pg_catalog.pg_to
 FROM pg_catalog.pg_stat_user_tables WHERE schemaname = 'syncline' AND relname IN ('outbox', 'block', 'deferred', 'parked', 'task', 'lane', 'worker', 'meta')
 
 -- name: autovacuum_off
-SELECT NOT current_setting('autovacuum')::boolean AS server, EXISTS (
-    SELECT FROM pg_catalog.pg_class AS c, unnest(c.reloptions) AS o
-    WHERE c.oid = to_regclass('syncline.outbox') AND o IN ('autovacuum_enabled=false', 'autovacuum_enabled=off')) AS outbox
+SELECT NOT current_setting('autovacuum')::boolean AS server, ARRAY(
+    SELECT c.relname::text FROM pg_catalog.pg_class AS c, unnest(c.reloptions) AS o
+    WHERE c.oid IN (to_regclass('syncline.outbox'), to_regclass('syncline.block'))
+      AND o IN ('autovacuum_enabled=false', 'autovacuum_enabled=off')
+    ORDER BY c.relname DESC) AS of_tables
 
 -- name: overdue_deletes
 SELECT count(*) AS overdue FROM (SELECT FROM syncline.deferred WHERE due < clock_timestamp() - interval '5 minutes' LIMIT 1000) AS few

@@ -27,6 +27,7 @@ md5({})
 -- name: done_blocks
 -- Of blocks what was done leaves the row as it is now, not as it was read, and the row goes with its last key; what is left keeps its
 -- numbers and its transaction. The rows are locked first: of two that acknowledge parts the second sees what the first has left.
+-- (IN … IS TRUE looks numbers up in a hash table, whatever plan is kept.)
 single AS (
     DELETE FROM syncline.outbox AS o
     WHERE o.seq = ANY(%(seqs)s::bigint[]) AND o.lane IN (SELECT lane FROM held)
@@ -34,15 +35,16 @@ single AS (
 ), part AS MATERIALIZED (
     SELECT b.* FROM syncline.block AS b
     WHERE b.seq = ANY(%(blocks)s::bigint[]) AND b.lane IN (SELECT lane FROM held)
+    ORDER BY b.seq
     FOR UPDATE OF b
 ), told AS MATERIALIZED (
-    SELECT p.seq AS block, u.seq, u.key, u.seq = ANY(%(block_seqs)s::bigint[]) AS done
+    SELECT p.seq AS block, u.seq, u.key, (u.seq IN (SELECT unnest(%(block_seqs)s::bigint[]))) IS TRUE AS done
     FROM part AS p CROSS JOIN LATERAL unnest(p.seqs, p.keys) AS u (seq, key)
 ), remainder AS MATERIALIZED (
-    SELECT block, array_agg(seq ORDER BY seq) AS seqs, array_agg(key ORDER BY seq) AS keys, count(*) AS size
+    SELECT block, array_agg(seq ORDER BY seq) AS seqs, array_agg(key ORDER BY seq) AS keys, count(*) AS size, min(seq) AS first
     FROM told WHERE NOT done GROUP BY block
 ), shrunk AS (
-    UPDATE syncline.block AS b SET seqs = r.seqs, keys = r.keys, size = r.size
+    UPDATE syncline.block AS b SET seqs = r.seqs, keys = r.keys, size = r.size, first = r.first
     FROM remainder AS r WHERE b.seq = r.block
 ), gone AS (
     DELETE FROM syncline.block AS b WHERE b.seq IN (SELECT seq FROM part EXCEPT SELECT block FROM remainder)

@@ -68,6 +68,7 @@ CREATE TABLE IF NOT EXISTS syncline.outbox (
 -- Marks in blocks: nothing makes any here; what counts and shows marks is said as for PostgreSQL.
 CREATE TABLE IF NOT EXISTS syncline.block (
     seq     bigint PRIMARY KEY,
+    first   bigint NOT NULL,
     tx      text,
     at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     entity  smallint NOT NULL,

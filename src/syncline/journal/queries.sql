@@ -51,8 +51,10 @@ SELECT last_value FROM syncline.outbox_seq_seq
 SELECT pg_catalog.pg_current_xact_id()::text::bigint
 
 -- name: oldest_transaction
--- Step 3: when this has reached step 2's id, every mark up to step 1's is visible or was rolled back.
-SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint
+-- Step 3: when this has reached step 2's id, every mark up to step 1's is visible or was rolled back. Below the lowest number that waits
+-- in a block no other will appear in one: a read of marks begins with any of the blocks that were made at the same time.
+SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint,
+       (SELECT min(first) FROM syncline.block WHERE (1::bigint << lane) & %(lanes)s <> 0 AND entity <> ALL(%(except)s::smallint[]))
 
 -- name: flushed
 SELECT pg_catalog.pg_current_wal_flush_lsn() >= %(lsn)s::pg_lsn

@@ -71,7 +71,7 @@ SELECT greatest((SELECT max(seq) FROM syncline.outbox WHERE entity = %(entity)s)
 
 -- name: marks_up_to
 SELECT EXISTS (SELECT FROM syncline.outbox WHERE entity = %(entity)s AND seq <= %(seq)s)
-    OR EXISTS (SELECT FROM syncline.block WHERE entity = %(entity)s AND seqs[1] <= %(seq)s)
+    OR EXISTS (SELECT FROM syncline.block WHERE entity = %(entity)s AND first <= %(seq)s)
 
 -- name: same_key
 -- Is the entity's key still the one that was compiled?

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import psycopg
 
 from syncline.errors import SourceError
+from syncline.model.mark import Mark
 from syncline.ports import Traced
 from syncline.postgres.arrays import integers
 from syncline.postgres.connection import Connection, translated
@@ -63,10 +64,11 @@ async def is_on(connection: Connection) -> bool:
     return bool(row and row[0])
 
 
-async def traced(connection: Connection, seqs: Sequence[int]) -> list[Traced]:
+async def traced(connection: Connection, marks: Sequence[Mark]) -> list[Traced]:
     """Find the traces of marks, at most a hundred."""
+    values = {"seqs": integers([mark[0] for mark in marks]), "blocks": integers({mark[6] for mark in marks} - {0})}
     with translated():
-        cursor = await connection.execute(_sql("traced"), {"seqs": integers(list(seqs))})
+        cursor = await connection.execute(_sql("traced"), values)
         return [Traced(*row) for row in await cursor.fetchall()]
 
 

@@ -52,10 +52,14 @@ SELECT pg_catalog.to_regclass('syncline.trace') IS NOT NULL AS on
 -- name: traced
 -- Of the marks that are about to be acknowledged: whose traces are they?
 SELECT t.traceparent, t.tx::text, min(o.at), array_agg(DISTINCT e.name ORDER BY e.name), count(*)
-FROM syncline.waiting AS o
+FROM (
+    SELECT tx, seq, at, entity FROM syncline.outbox WHERE seq = ANY(%(seqs)s::bigint[])
+    UNION ALL
+    SELECT b.tx, u.seq, b.at, b.entity FROM syncline.block AS b CROSS JOIN LATERAL unnest(b.seqs) AS u (seq)
+    WHERE b.seq = ANY(%(blocks)s::bigint[]) AND (u.seq IN (SELECT unnest(%(seqs)s::bigint[]))) IS TRUE
+) AS o
 JOIN syncline.trace AS t ON t.tx = o.tx
 JOIN syncline.entity AS e ON e.id = o.entity
-WHERE o.seq = ANY(%(seqs)s::bigint[])
 GROUP BY t.tx, t.traceparent
 ORDER BY min(o.seq)
 LIMIT 100

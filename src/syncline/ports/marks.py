@@ -53,7 +53,7 @@ class Floor(Protocol):
         """Start from zero again: there are new lanes."""
         ...
 
-    async def advance(self) -> None:
+    async def advance(self, *, lanes: int, without: Sequence[int] = ()) -> None:
         """Take the next step; call it now and then while there is work. A ``reset`` meanwhile undoes it."""
         ...
 
@@ -82,7 +82,7 @@ class Traces(Protocol):
         """Tell whether traces are remembered."""
         ...
 
-    async def of(self, seqs: Sequence[int]) -> list[Traced]:
+    async def of(self, marks: Sequence[Mark]) -> list[Traced]:
         """Find the traces of marks that are not acknowledged yet, at most a hundred."""
         ...
 

@@ -103,7 +103,7 @@ class Reader:
         held = dict(self._leases.held)
         if not held:
             return None, False
-        await self._begin_pass()
+        await self._begin_pass(held)
         number, started = self._next_number(), boottime()  # both before any state is read
         admission = self._admission()  # before any mark is read
         passed_over = [*self.stopped, *self._apart]
@@ -231,7 +231,7 @@ class Reader:
             admission,
         )
 
-    async def _begin_pass(self) -> None:
+    async def _begin_pass(self, held: Mapping[int, int]) -> None:
         now = time.monotonic()
         if now - self._pass_began > PASS_SECONDS:
             self._pass_began = now
@@ -239,7 +239,7 @@ class Reader:
         if self._floor is not None and self._read_something and now - self._floor_moved > FLOOR_SECONDS:
             self._floor_moved = now
             self._read_something = False
-            await self._floor.advance()
+            await self._floor.advance(lanes=self._lanes(held), without=[*self.stopped])
 
     def _adapt(self, *, full: bool) -> None:
         if not self._poison.shrink:

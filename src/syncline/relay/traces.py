@@ -40,7 +40,7 @@ class Traces:
                 await self._check()
             if self._traces is None or not self._wanted:
                 return []
-            return await self._traces.of([mark[0] for mark in marks])
+            return await self._traces.of(marks)
         except SourceUnavailableError:
             raise
         except SynclineError as error:

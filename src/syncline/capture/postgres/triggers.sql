@@ -125,8 +125,8 @@ INSERT INTO syncline.outbox (tx, at, entity, lane, hint, durable, key)
 -- A row for each lane, and for each part of it where there are more keys than one row should have: about 250 to 500. A statement's
 -- rows are taken in slices, so that the memory of its session does not grow with them.
 FOR turn IN 0 .. (mark_rows - 1) / {slice} LOOP
-                INSERT INTO syncline.block (tx, at, entity, lane, hint, durable, seqs, keys, size, seq)
-                SELECT mark_tx, mark_at, {id}, (b.part & 63)::smallint, {of_rows}, mark_durable, b.seqs, b.keys, cardinality(b.keys), b.seqs[cardinality(b.seqs)]
+                INSERT INTO syncline.block (tx, at, entity, lane, hint, durable, seqs, keys, size, first, seq)
+                SELECT mark_tx, mark_at, {id}, (b.part & 63)::smallint, {of_rows}, mark_durable, b.seqs, b.keys, cardinality(b.keys), b.seqs[1], b.seqs[cardinality(b.seqs)]
                 FROM (SELECT p.part, p.keys, ARRAY(SELECT nextval('syncline.outbox_seq_seq') FROM generate_series(1, cardinality(p.keys))) AS seqs
                       FROM (SELECT pg_catalog.hashtextextended(q.k, {id}::bigint) & mark_parts AS part, array_agg(q.k) AS keys
                             FROM ({keys_of_slice}) AS q GROUP BY 1) AS p) AS b;

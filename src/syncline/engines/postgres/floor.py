@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from syncline.journal.named import Statements
@@ -39,8 +40,17 @@ class PostgresFloor:
         self._settled = 0
         self._resets += 1
 
-    async def advance(self) -> None:
-        """Take the next step; call it now and then while there is work. A ``reset`` meanwhile undoes it."""
+    async def advance(self, *, lanes: int, without: Sequence[int] = ()) -> None:
+        """Take the next step; call it now and then while there is work. A ``reset`` meanwhile undoes it.
+
+        Marks of a block may be lower than what a read finds first: it takes some of the blocks, in the order of their
+        last numbers.
+
+        Args:
+            lanes: those that are read, as a mask.
+            without: entities whose marks are not read.
+
+        """
         candidate, resets = self._candidate, self._resets
         if candidate is None:
             (drawn,) = await self._statements.one("drawn")
@@ -49,8 +59,11 @@ class PostgresFloor:
             candidate = (drawn, following)
             if resets == self._resets:
                 self._candidate = candidate
-        elif (await self._statements.one("oldest_transaction"))[0] >= candidate[1] and resets == self._resets:
-            self._settled, self._candidate = candidate[0], None
+            return
+        oldest, in_blocks = await self._statements.one("oldest_transaction", lanes=lanes, **{"except": list(without)})
+        if oldest >= candidate[1] and resets == self._resets:
+            self._settled = candidate[0] if in_blocks is None else min(candidate[0], in_blocks - 1)
+            self._candidate = None
 
     def seen(self, first: int | None) -> None:
         """Raise the floor after a read that started at it: ``first`` is the lowest mark that was there."""

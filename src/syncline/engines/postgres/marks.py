@@ -102,9 +102,9 @@ class PostgresTraces:
         """Tell whether traces are remembered."""
         return await traces.is_on(self._connection)
 
-    async def of(self, seqs: Sequence[int]) -> list[Traced]:
+    async def of(self, marks: Sequence[Mark]) -> list[Traced]:
         """Find the traces of marks."""
-        return await traces.traced(self._connection, seqs)
+        return await traces.traced(self._connection, marks)
 
     async def forget_old(self) -> None:
         """Remove old traces."""

@@ -6,7 +6,6 @@ from syncline.insight import reach
 from syncline.insight.checks.finding import Finding, Subject, critical, ok, warning
 from syncline.model.link import current
 from syncline.model.words import counted
-from syncline.postgres.sql import ours
 from syncline.version import __version__
 
 BLOATED_BYTES = 1 << 30
@@ -109,9 +108,9 @@ async def _autovacuum(subject: Subject) -> list[Finding]:
     if off["server"]:
         fix = "ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf();"
         found.append(critical("bloat", "autovacuum is off for the whole server", why=why, fix=fix))
-    if off["outbox"]:
-        fix = ours("ALTER TABLE syncline.outbox RESET (autovacuum_enabled);")
-        found.append(critical("bloat", f"autovacuum is off for {current().schema}.outbox", why=why, fix=fix))
+    for table in off["of_tables"]:
+        fix = f"ALTER TABLE {current().schema}.{table} RESET (autovacuum_enabled);"
+        found.append(critical("bloat", f"autovacuum is off for {current().schema}.{table}", why=why, fix=fix))
     return found
 
 

@@ -3,6 +3,7 @@
 CREATE TABLE IF NOT EXISTS syncline.block (
     tx      xid8 NOT NULL DEFAULT pg_current_xact_id(),
     seq     bigint PRIMARY KEY,
+    first   bigint NOT NULL,
     at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     entity  smallint NOT NULL,
     lane    smallint NOT NULL,
@@ -18,6 +19,7 @@ CREATE TABLE IF NOT EXISTS syncline.block (
 );
 COMMENT ON TABLE syncline.block IS 'Syncline: marks of many keys that one statement changed, a row for each lane and some hundred keys; the outbox has the others.';
 COMMENT ON COLUMN syncline.block.seq IS 'The number of its last key as it was made; it stays when a part is acknowledged.';
+COMMENT ON COLUMN syncline.block.first IS 'The lowest number that is left: blocks that are made at the same time have numbers of the same range.';
 COMMENT ON COLUMN syncline.block.seqs IS 'The numbers of the keys, from the outbox''s sequence, in the order of `keys`.';
 CREATE OR REPLACE VIEW syncline.waiting AS
 SELECT tx, seq, at, entity, lane, hint, durable, key, event_type, payload FROM syncline.outbox
@@ -71,7 +73,7 @@ BEGIN
                              'seq bigint not null identity, tx xid8 not null default'
                              ELSE
                              'at timestamp with time zone not null default, durable boolean not null default, entity smallint not null, '
-                             'hint "char" not null, keys text[] not null, lane smallint not null, seq bigint not null, '
+                             'first bigint not null, hint "char" not null, keys text[] not null, lane smallint not null, seq bigint not null, '
                              'seqs bigint[] not null, size integer not null, tx xid8 not null default' END THEN 'has other columns' END,
                      CASE WHEN current_setting('transaction_isolation') NOT LIKE 'read%'
                                AND (c.xmax::text <> '0' OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.xmax::text <> '0')
@@ -114,8 +116,8 @@ BEGIN
             parts := parts * 2 + 1;
         END LOOP;
         mark_tx := pg_current_xact_id(); -- before a number is drawn
-        INSERT INTO syncline.block (tx, entity, lane, hint, seqs, keys, size, seq)
-        SELECT mark_tx, mark.entity, (b.part & 63)::smallint, mark.hint, b.seqs, b.keys, cardinality(b.keys), b.seqs[cardinality(b.seqs)]
+        INSERT INTO syncline.block (tx, entity, lane, hint, seqs, keys, size, first, seq)
+        SELECT mark_tx, mark.entity, (b.part & 63)::smallint, mark.hint, b.seqs, b.keys, cardinality(b.keys), b.seqs[1], b.seqs[cardinality(b.seqs)]
         FROM (SELECT p.part, p.keys, ARRAY(SELECT nextval('syncline.outbox_seq_seq') FROM generate_series(1, cardinality(p.keys))) AS seqs
               FROM (SELECT hashtextextended(k, mark.entity::bigint) & parts AS part, array_agg(k) AS keys
                     FROM unnest(mark.keys) AS k GROUP BY 1) AS p) AS b;

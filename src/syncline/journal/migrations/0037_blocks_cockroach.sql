@@ -2,6 +2,7 @@
 -- name: block
 CREATE TABLE IF NOT EXISTS syncline.block (
     seq     bigint PRIMARY KEY,
+    first   bigint NOT NULL,
     tx      text,
     at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     entity  smallint NOT NULL,

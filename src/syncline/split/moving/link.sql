@@ -40,7 +40,7 @@ SELECT coalesce(greatest((SELECT max(seq) FROM syncline.outbox), (SELECT max(seq
 -- name: up_to
 -- Whether every mark up to one is done; those of records that are parked are none any more.
 SELECT NOT EXISTS (SELECT FROM syncline.outbox WHERE seq <= %(seq)s)
-   AND NOT EXISTS (SELECT FROM syncline.block WHERE seqs[1] <= %(seq)s)
+   AND NOT EXISTS (SELECT FROM syncline.block WHERE first <= %(seq)s)
 
 -- name: up_to_of
 -- The same of one table: those of a table that has stopped wait for as long as it does.
