@@ -166,6 +166,18 @@ async def test_any_client_may_tell_its_trace_with_plain_sql(database: str, mongo
         assert [(d.traceparent, d.marks) for d in one.seen.deliveries] == [(good, 2)]
 
 
+async def test_of_marks_in_blocks_each_key_is_told_once(database: str, mongo_url: str, mongo_db: str) -> None:
+    async with tracing(database, mongo_url, mongo_db) as one:
+        with psycopg.connect(database) as conn:
+            conn.execute("SELECT set_config('syncline.traceparent', %s, true)", [f"00-{CALLER}-00f067aa0ba902b7-01"])
+            conn.execute("INSERT INTO item SELECT n FROM generate_series(1, 300) AS n")
+            conn.execute("UPDATE item SET qty = 1 WHERE id = 1")
+        assert one.relay.value("SELECT sum(size) FROM syncline.block") == 300
+        async with one.relay.worker():
+            await one.relay.equal()
+            await until(lambda: sum(d.marks for d in one.seen.deliveries) == 301)
+
+
 async def test_nothing_is_sent_for_reads_and_for_spans_that_are_not_sampled(
     database: str, mongo_url: str, mongo_db: str
 ) -> None:
