@@ -323,7 +323,7 @@ async def test_marks_that_wait_for_their_tables_copy_hold_back_no_task_of_anothe
         pair.sql(
             f"INSERT INTO syncline.copy (entity) VALUES ({copied})",
             "INSERT INTO copied SELECT generate_series(1, 1500)",
-            "UPDATE syncline.outbox SET at = at - interval '1 minute'",
+            "UPDATE syncline.block SET at = at - interval '1 minute'",
         )
         async with asyncio.timeout(60):
             (done,) = await asked(pair, Pace(chunk=2000, max_queue=1200, heeds_source=False), sweep=False)

@@ -78,7 +78,7 @@ async def test_what_waits_is_counted_and_alerts_above_the_threshold(
     await install_item(database)
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute("INSERT INTO item (id) SELECT generate_series(1, 1001)")
-        conn.execute("UPDATE syncline.outbox SET at = at - interval '90 seconds'")
+        conn.execute("UPDATE syncline.block SET at = at - interval '90 seconds'")
     async with reader(database, mongo_url, mongo_db) as health:
         summary = (await health.read()).summary()
     assert summary["status"] == "unhealthy"
