@@ -26,7 +26,7 @@ SELECT NOT EXISTS (
     WHERE w.id IS NULL
 ), coalesce((
     SELECT extract(epoch FROM pg_catalog.clock_timestamp() - min(o.at))
-    FROM syncline.outbox AS o JOIN syncline.entity AS e ON e.id = o.entity
+    FROM syncline.waiting AS o JOIN syncline.entity AS e ON e.id = o.entity
     WHERE e.name = %(collection)s AND o.hint <> 'G'
 ), 0)::float8
 
