@@ -14,9 +14,7 @@ from tests.model.documents.scope import DocumentScope
 from tests.model.explorer import explore
 from tests.model.mutants import MUTANTS, mutant
 from tests.model.phases import scopes as phases
-from tests.model.phases.restores import RestoreScope
-from tests.model.phases.scope import PhaseScope
-from tests.model.phases.validator import ValidatorScope
+from tests.model.phases.world import AnyPhaseScope
 from tests.model.phases.world import explore as explore_phases
 from tests.model.scope import Scope
 from tests.model.scopes import FOUND, LARGE, SMALL
@@ -28,7 +26,7 @@ from tests.model.switch import scopes as switching
 from tests.model.switch import world as switch_world
 from tests.model.switch.scope import SwitchScope
 
-AnyScope = Scope | SqlScope | SwitchScope | DocumentScope | PhaseScope | ValidatorScope | RestoreScope
+AnyScope = Scope | SqlScope | SwitchScope | DocumentScope | AnyPhaseScope
 
 
 def main() -> int:
@@ -60,7 +58,7 @@ def _explored(scope: AnyScope, limit: int) -> Result:
         return switch_world.explore(replace(scope, limit=limit) if limit else scope)
     if isinstance(scope, DocumentScope):
         return document_world.explore(replace(scope, limit=limit) if limit else scope)
-    if isinstance(scope, PhaseScope | ValidatorScope | RestoreScope):
+    if isinstance(scope, AnyPhaseScope):
         return explore_phases(replace(scope, limit=limit) if limit else scope)
     return explore(replace(scope, limit=limit) if limit else scope)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.model.phases.epochs import LIVE, EpochScope
 from tests.model.phases.restores import RestoreScope
 from tests.model.phases.scope import PhaseScope
 from tests.model.phases.validator import ValidatorScope
@@ -17,7 +18,7 @@ AWAY = replace(LEASE, about="there; MongoDB is opened again without PostgreSQL",
 LATE = PhaseScope(about="back; a write of long ago arrives", begins=1, late=True, gate="lease", writes=1)
 LEASE_BACK = replace(BACK, about="back; leases", gate="lease")
 
-SMALL: dict[str, PhaseScope | ValidatorScope | RestoreScope] = {
+SMALL: dict[str, PhaseScope | ValidatorScope | RestoreScope | EpochScope] = {
     "phases: there": THERE,
     "phases: back": BACK,
     "phases: there and back": AGAIN,
@@ -30,10 +31,12 @@ SMALL: dict[str, PhaseScope | ValidatorScope | RestoreScope] = {
     "phases: opened again": AWAY,
     "phases: a restore": RestoreScope(about="a side is restored; 2 workers, 3 rounds"),
     "phases: validator": ValidatorScope(about="a validator, 3 coordinators, 1 fault", numbers=3, faults=1),
+    "phases: a request": EpochScope(about="the reads of a request, 3 changes"),
+    "phases: a request that does not end": EpochScope(about="a request that does not end", endless=True),
 }
 """Explored by every run of the tests."""
 
-LARGE: dict[str, PhaseScope | ValidatorScope | RestoreScope] = {
+LARGE: dict[str, PhaseScope | ValidatorScope | RestoreScope | EpochScope] = {
     "phases: 3 writes": replace(THERE, about="there and back, 3 writes, 2 links back", writes=3, goals=2, backs=2),
     "phases: carriers, links": replace(AGAIN, about="2 writes, 2 carriers, 2 links", writes=2, carriers=2, backs=2),
     "phases: there and back, a crash": replace(AGAIN, about="and a crash or freeze", faults=1),
@@ -57,7 +60,7 @@ LARGE: dict[str, PhaseScope | ValidatorScope | RestoreScope] = {
 }
 """Explored by ``make model``."""
 
-MUTANTS: dict[str, PhaseScope | ValidatorScope | RestoreScope] = {
+MUTANTS: dict[str, PhaseScope | ValidatorScope | RestoreScope | EpochScope] = {
     name: replace(scope, about=name)
     for name, scope in {
         "phases: acknowledged without looking again": replace(LEASE, looks_again=False),
@@ -94,6 +97,10 @@ MUTANTS: dict[str, PhaseScope | ValidatorScope | RestoreScope] = {
         "phases: who is under way goes on after a restore": RestoreScope(cut_off=False),
         "phases: the validator accepts higher numbers": ValidatorScope(accepts="from"),
         "phases: an unknown collMod is sent again": ValidatorScope(again="same number"),
+        "phases: a request goes by its phase whatever has come": EpochScope(keeps="then"),
+        "phases: a request goes by a truth that is over": EpochScope(keeps="always", begins=LIVE),
+        "phases: a change is acknowledged while a request goes by one before": EpochScope(acknowledges="at once"),
+        "phases: a change waits for a request as long as that takes": EpochScope(bounded=False, endless=True),
     }.items()
 }
 """The design without one mechanism."""

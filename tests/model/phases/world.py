@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.model.phases import application, coordinators, links
+from tests.model.phases.epochs import EpochScope, EpochWorld
 from tests.model.phases.restores import RestoreScope, RestoreWorld
 from tests.model.phases.scope import Action, PhaseScope
 from tests.model.phases.state import (
@@ -24,7 +25,7 @@ from tests.model.phases.validator import ValidatorScope, ValidatorWorld
 from tests.model.search import Result, search
 from tests.model.switch.state import NOBODY
 
-AnyPhaseScope = PhaseScope | ValidatorScope | RestoreScope
+AnyPhaseScope = PhaseScope | ValidatorScope | RestoreScope | EpochScope
 
 
 class PhaseWorld:
@@ -134,6 +135,8 @@ def _still(state: State) -> bool:
 
 def explore(scope: AnyPhaseScope) -> Result:
     """Visit every state that can be reached."""
+    if isinstance(scope, EpochScope):
+        return search(EpochWorld(scope), scope)
     if isinstance(scope, RestoreScope):
         return search(RestoreWorld(scope), scope)
     if isinstance(scope, ValidatorScope):
