@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import bson
@@ -27,6 +28,7 @@ from syncline.engines.postgres.documents.versions import VersionedRows
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Part
 from syncline.phases.way_back import WayBack, tombstone_age
 from syncline.ports import Absence, Batch, Report, State
+from syncline.relay import recovery
 from syncline.relay.documents.pump import DocumentPump
 from tests.relay import PATIENCE, QUICK, Recorder, until
 from tests.way_back import Gate
@@ -215,6 +217,20 @@ async def test_a_second_delete_that_comes_due_after_the_way_back_is_done_and_wai
     assert not stage.sql("SELECT FROM syncline_back.notice WHERE name = 'WaitsAtGate'")
 
 
+async def test_a_worker_that_waits_at_the_gate_does_second_deletes_that_come_due_meanwhile(stage, monkeypatch):
+    """It was turned back by a closing; what it had read, whoever changes sides has brought back itself."""
+    monkeypatch.setattr(recovery, "TRY_PAUSE", timedelta(seconds=0.3))
+    stage.gate.number = None
+    async with stage.worker():
+        stage.sql("UPDATE postgres_tasks SET title = 'held' WHERE mongo_id = %s", f"{0:024x}")
+        await until(lambda: stage.seen.notices)
+        stage.sql("DELETE FROM syncline_back.outbox")
+        stage.sql(
+            "SELECT syncline_back.mark(id, ARRAY[%s], 'G') FROM syncline_back.entity WHERE name = 'tasks'", "f" * 24
+        )
+        await until(lambda: stage.sql(UNDER_WAY) == [(False,)])
+
+
 async def test_a_document_that_was_written_under_a_higher_number_is_not_written_over(stage):
     id_ = ObjectId(f"{0:024x}")
     await stage.bare.update_one({"_id": id_}, {"$set": {"_sync.c": 9, "title": "opened again"}})
@@ -319,6 +335,9 @@ async def test_collections_are_captured_and_left_one_by_one(mongo_url: str, mong
     with psycopg.connect(database, autocommit=True) as connection:
         for statement in schema([TASKS, notes]):
             connection.execute(statement)
+        rows = VersionedRows(database, [TASKS, notes])
+        await rows.prepare()
+        await rows.close()
 
         def marked() -> list[Any]:
             query = "SELECT e.name FROM syncline_back.outbox AS o JOIN syncline_back.entity AS e ON e.id = o.entity"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
@@ -18,6 +19,10 @@ SUSPECT_PAUSE = timedelta(seconds=0.5)
 GATE_PAUSE = timedelta(seconds=0.2)
 """Between two questions to a gate that is closed to links: it is opened to them when its side has stopped to serve."""
 
+TRY_PAUSE = timedelta(seconds=5)
+"""At a gate that stays closed something is tried so often: others may have done what it has turned back, and what comes
+due later may need no gate."""
+
 
 class Recovery:
     """Tells trouble of the target from a record that brings it down, for one session."""
@@ -33,6 +38,7 @@ class Recovery:
         self.waits_at_gate = ""
         """The gate at which everything waits."""
         self._gate_backoff = Backoff(first=timedelta(milliseconds=10), most=timedelta(seconds=1))
+        self._tried = 0.0
 
     def failed(self, work: Work, error: TargetError) -> None:
         """Take in that a batch failed."""
@@ -82,6 +88,9 @@ class Recovery:
         if not lets_in and not self.waits_at_gate:
             message = f"{error.message}: changes wait at the gate of the move {error.gate}"
             self._observer.tell(Noticed(Notice.WAITS_AT_GATE, "info", message))
+            self._tried = time.monotonic()
+        elif not lets_in and time.monotonic() > self._tried + TRY_PAUSE.total_seconds():
+            self.down, self._tried = None, time.monotonic()
         self.waits_at_gate = "" if lets_in else error.gate
 
     def _search(self, error: TargetError) -> None:
