@@ -16,6 +16,7 @@ from syncline.config.documents import Documents
 from syncline.config.settings import WorkerSettings
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import opened
+from syncline.engines.postgres.documents.row_states import RowStates
 from syncline.engines.postgres.target.lent import TargetConnection
 from syncline.errors import NotInstalledError, RefusedDocumentError, TargetUnavailableError
 from syncline.phases import FixedPhases, Phase
@@ -26,6 +27,7 @@ from tests.relay import QUICK, until
 from tests.way_back import Gate
 
 RULES = {"tasks": AuditRule(values=True, masked=frozenset({"title"}))}
+STATES = "SELECT mongo_id, sync_status, sync_error, last_sync_at IS NOT NULL FROM postgres_tasks ORDER BY mongo_id"
 LOG = """SELECT actor, action, outcome, fields, before, after, reason IS NOT NULL FROM syncline_audit.operation ORDER BY id"""
 
 
@@ -149,6 +151,7 @@ async def test_what_a_batch_has_done_before_a_gate_closes_is_not_done_again(stag
 
 
 async def test_a_batch_is_one_transaction_in_as_many_round_trips_whatever_its_size(stage, service, monkeypatch):
+    assert not await service.delete_document("tasks", ObjectId())  # what a repository asks once, it has asked
     counts, pipeline = [], TargetConnection.pipeline
 
     def counted(self):
@@ -228,6 +231,83 @@ async def test_what_can_be_no_document_has_failed_until_it_is_retried(stage, ser
         await until(lambda: stage.asked("SELECT count(*) FROM syncline_back.parked") == [(0,)])
     assert await stage.documents() == {ObjectId(id_): {"_id": ObjectId(id_), "n": 5}}
     assert await service.get_sync_failures() == []
+
+
+async def test_a_row_says_pending_as_it_is_written_and_synced_when_mongodb_has_it(stage, service):
+    first, second = (f"{number:024x}" for number in range(2))
+    for id_ in (first, second):
+        await service.create_document("tasks", {"n": 1, "labels": ["x"]}, id_)
+    assert stage.asked(STATES) == [(one, "PENDING", None, False) for one in (first, second)]
+    await stage.bring_back()
+    assert stage.asked(STATES) == [(one, "SYNCED", None, True) for one in (first, second)]
+    assert stage.asked("SELECT count(*) FROM syncline_back.outbox WHERE hint <> 'G'") == [(0,)], "nothing goes round"
+    await service.update_document("tasks", second, {"labels": []})
+    assert stage.asked(STATES) == [(first, "SYNCED", None, True), (second, "PENDING", None, True)]
+    await service.delete_document("tasks", second)
+    await stage.bring_back()
+    assert stage.asked(STATES) == [(first, "SYNCED", None, True)]
+    assert [*await stage.documents()] == [ObjectId(first)]
+
+
+async def test_a_row_that_mongodb_does_not_take_says_why_until_it_is_brought_back(stage, service):
+    id_ = str(ObjectId())
+    await service.create_document("tasks", {"n": 5}, id_)
+    stage.run("UPDATE postgres_tasks SET rest = '[1]'")
+    async with stage.bringing_back():
+        await until(lambda: stage.asked(STATES)[0][1] == "FAILED")
+        assert stage.asked(STATES)[0][2] == (await service.get_sync_metadata("tasks", id_)).sync_error
+        stage.run("UPDATE postgres_tasks SET rest = NULL")
+        await until(lambda: stage.asked(STATES) == [(id_, "SYNCED", None, True)])
+
+
+async def test_a_write_that_is_under_way_as_its_row_is_settled_stays_pending(stage, service):
+    """The row was written, and its mark is not seen yet; or it comes after the look for marks."""
+    id_ = str(ObjectId())
+    await service.create_document("tasks", {"n": 1}, id_)
+    stage.run("DELETE FROM syncline_back.outbox")  # it was acknowledged
+    states = RowStates(stage.url, TASKS, "documents/tasks")
+    try:
+        with psycopg.connect(stage.url) as writing:
+            writing.execute("UPDATE postgres_tasks SET n = 2")
+            async with asyncio.timeout(30):  # it waits for nobody
+                assert await states.settle([id_]) == [id_]
+        assert await states.settle([id_]) == []
+        assert stage.asked(STATES)[0][1] == "PENDING"
+        stage.run("DELETE FROM syncline_back.outbox")
+        assert await states.settle([id_, "no key"]) == []
+        assert stage.asked(STATES)[0][1] == "SYNCED"
+    finally:
+        await states.close()
+
+
+async def test_rows_that_a_killed_worker_has_left_are_settled_by_the_next_one(stage, service):
+    id_ = str(ObjectId())
+    await service.create_document("tasks", {"n": 1}, id_)
+    stage.run("DELETE FROM syncline_back.outbox")
+    async with stage.bringing_back():
+        await until(lambda: stage.asked(STATES) == [(id_, "SYNCED", None, True)])
+
+
+async def test_rows_whose_documents_were_rejected_on_the_way_forward_still_say_so(stage):
+    rejected = str(ObjectId())
+    stage.run(
+        f"""SET syncline.link = 'documents'; INSERT INTO postgres_tasks (mongo_id, sync_status, sync_error)
+        VALUES ('{rejected}', 'FAILED', 'too long');
+        INSERT INTO syncline_documents.rejected (collection, mongo_id, mark, reason, key)
+        VALUES ('tasks', '{rejected}', 'm', 'too long', '{rejected}')"""
+    )
+    await stage.bring_back()
+    await stage.back.leave()
+    assert stage.asked(STATES) == [(rejected, "FAILED", "too long", False)]
+
+
+async def test_when_the_way_back_ends_rows_say_nothing_of_it_any_more(stage, service):
+    id_ = str(ObjectId())
+    await service.create_document("tasks", {"n": 1}, id_)
+    await stage.back.leave()
+    assert stage.asked(STATES) == [(id_, "SYNCED", None, False)]
+    await service.update_document("tasks", id_, {"n": 2})
+    assert stage.asked(STATES)[0][1] == "SYNCED"
 
 
 async def test_a_postgresql_that_is_away_or_not_installed_is_told_by_name(stage):

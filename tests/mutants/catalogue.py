@@ -96,6 +96,7 @@ VERIFY_GOES_ON = "tests/integration/test_document_verify_goes_on.py"
 LINK_COMMANDS = f"{TESTS}/test_document_commands.py"
 INLINE = "tests/integration/test_dual_write_inline.py"
 AUDIT = "tests/integration/test_dual_write_audit.py"
+IN_LIVE = "tests/integration/test_dual_write_in_live.py"
 ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
 MOVING, MOVE = "syncline/split/moving", f"{TESTS}/test_split_move.py"
 EVIDENCE = f"{TESTS}/test_split_evidence.py"
@@ -4654,6 +4655,7 @@ MUTANTS: Sequence[Mutant] = (
         "documents-rows-of-another-declaration",
         "rows of an old declaration are read back under the new one",
         [Swap(f"{ROWS_OF_DOCUMENTS}/rows.py", "DocumentTables.read", "others is not None", "False")],
+        [Swap(f"{ROWS_OF_DOCUMENTS}/rows.py", "DocumentTables._require_own", "if another: ...", "if False: ...")],
         [f"{PUMP}::test_a_changed_declaration_is_refused_until_it_is_taken_over_and_loses_nothing"],
     ),
     Mutant(
@@ -4815,12 +4817,51 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 "syncline/documents/installing.py",
-                "_require_served",
+                "_served_elsewhere",
                 "there[name].mode != gates.APPLICATION",
                 "False",
             )
         ],
-        [f"{CHANGES_SIDES}::test_a_declaration_does_not_change_while_postgresql_serves"],
+        [f"{CHANGES_SIDES}::test_a_declaration_does_not_change_while_postgresql_serves_unless_it_is_said_what_it_was"],
+    ),
+    Mutant(
+        "declaration-changes-under-writers",
+        "a write by the declaration that was is there after the rows were written anew",
+        [
+            Swap(
+                "syncline/phases/repositories/postgres.py",
+                "PostgresRepository._locked",
+                "if rows and declared: ...",
+                "if False: ...",
+            )
+        ],
+        [f"{CHANGES_SIDES}::test_who_waits_to_write_as_a_declaration_changes_is_refused"],
+    ),
+    Mutant(
+        "declaration-changes-beside-writers",
+        "rows are written anew while others write them",
+        [
+            Swap(
+                "syncline/engines/postgres/documents/remapping.py",
+                "Remapping._hold",
+                '"/* syncline */ LOCK TABLE {} IN EXCLUSIVE MODE"',
+                '"/* syncline */ LOCK TABLE {} IN ACCESS SHARE MODE"',
+            )
+        ],
+        [f"{CHANGES_SIDES}::test_who_waits_to_write_as_a_declaration_changes_is_refused"],
+    ),
+    Mutant(
+        "declaration-of-the-way-back",
+        "a worker of the declaration that was composes documents of rows of another one",
+        [
+            Swap(
+                "syncline/engines/postgres/documents/rows.py",
+                "DocumentTables._require_own",
+                "self.require_own(fingerprint)",
+                "pass",
+            )
+        ],
+        [f"{CHANGES_SIDES}::test_rows_are_of_one_declaration_for_the_way_back"],
     ),
     Mutant(
         "phases-part-of-many-is-told-late",
@@ -4951,6 +4992,65 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{BACK}::test_a_young_tombstone_stays"],
+    ),
+    Mutant(
+        "second-deletes-wait-at-the-gate",
+        "a worker that a closing has turned back tries nothing before the gate lets links in again",
+        [
+            Swap(
+                "syncline/relay/recovery.py",
+                "Recovery._ask_gate",
+                "not lets_in and time.monotonic() > self._tried + TRY_PAUSE.total_seconds()",
+                "False",
+            )
+        ],
+        [f"{BACK}::test_a_worker_that_waits_at_the_gate_does_second_deletes_that_come_due_meanwhile"],
+    ),
+    Mutant(
+        "live-rows-are-settled-unlocked",
+        "a row says SYNCED though a write that is under way has not been marked yet",
+        [
+            Swap(
+                "syncline/engines/postgres/documents/row_states.py",
+                "RowStates._settled",
+                'await self._keys(connection, "lock", keys=keys)',
+                "keys",
+            ),
+        ],
+        [f"{IN_LIVE}::test_a_write_that_is_under_way_as_its_row_is_settled_stays_pending"],
+    ),
+    Mutant(
+        "live-rows-that-wait-are-settled",
+        "a row says SYNCED though it has a mark",
+        [
+            Swap(
+                "syncline/engines/postgres/documents/row_states.sql",
+                "settle",
+                "(s.error IS NOT NULL OR NOT s.waits)",
+                "true",
+            )
+        ],
+        [f"{IN_LIVE}::test_a_write_that_is_under_way_as_its_row_is_settled_stays_pending"],
+    ),
+    Mutant(
+        "live-rows-of-a-killed-worker-wait",
+        "what a killed worker has acknowledged and not said stays PENDING",
+        [Swap("syncline/phases/settling.py", "Settling.__init__", "{*states}", "set()")],
+        [f"{IN_LIVE}::test_rows_that_a_killed_worker_has_left_are_settled_by_the_next_one"],
+    ),
+    Mutant(
+        "live-rows-forget-rejections",
+        "a row whose document was rejected on the way forward says SYNCED as the way back ends",
+        [
+            Swap(
+                "syncline/engines/postgres/documents/row_states.sql",
+                "settle",
+                """NOT EXISTS (SELECT FROM syncline_documents.rejected AS r
+                          WHERE r.collection = %(collection)s AND r.key = u.key)""",
+                "true",
+            )
+        ],
+        [f"{IN_LIVE}::test_rows_whose_documents_were_rejected_on_the_way_forward_still_say_so"],
     ),
     Mutant(
         "phases-closing-waits-for-no-write",

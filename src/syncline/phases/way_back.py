@@ -7,10 +7,11 @@ the number that MongoDB's gate gives to it. See ``docs/explanation/phases.md``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -19,21 +20,29 @@ from syncline.capture.postgres.install import InstallOptions, install, plan, uni
 from syncline.config.documents import Documents
 from syncline.config.settings import Settings, SourceSettings, TargetSettings, WorkerSettings
 from syncline.config.urls import database_of, without_pooler
+from syncline.ending import Group
 from syncline.engines import opening
 from syncline.engines.mongo.written_back import BackGate, DocumentTarget
+from syncline.engines.postgres.documents import row_states
 from syncline.engines.postgres.documents.coming_back import ABSENT, LINK, backlogs, statements
 from syncline.engines.postgres.documents.records import DocumentRecords, entity_of, whole_documents
+from syncline.engines.postgres.documents.row_states import RowStates
 from syncline.engines.postgres.documents.session import CONNECT_SECONDS
 from syncline.engines.postgres.target.session import translated
 from syncline.errors import NotInstalledError, OvertakenError
 from syncline.journal import resync
 from syncline.model.entity import Entity
 from syncline.model.link import entered
+from syncline.phases.settling import Settling
+from syncline.phases.switching.sides import gate_name
 from syncline.ports import Plans, Source
 from syncline.postgres.connection import fetch_one
 from syncline.relay.worker import Worker
-from syncline.telemetry.observer import LoggingObserver, Observer
+from syncline.telemetry.observer import LoggingObserver, Observer, Observers
 from syncline.wiring.worker import background
+
+SETTLE_SECONDS = 2.0
+"""What a worker has acknowledged is said in the rows as it ends, if that takes no longer."""
 
 
 def tombstone_age(worker: WorkerSettings) -> timedelta:
@@ -87,6 +96,9 @@ class WayBack:
                 for role in (None, *await self._workers(connection)):
                     options = InstallOptions(view_schema=None, leaving=frozenset(others), worker_role=role)
                     await install(connection, await plan(connection, self.entities, options))
+            with translated():
+                for mapping in self._mappings.values():
+                    await row_states.guard(connection, mapping)
 
     async def _workers(self, connection: AsyncConnection[Any]) -> list[str]:
         cursor = await connection.execute(statements()["workers"])
@@ -104,6 +116,21 @@ class WayBack:
                 except (NotInstalledError, OvertakenError):
                     if self._names & await self._captured(connection):
                         raise
+            await self._forget_states(connection)
+
+    async def _forget_states(self, connection: AsyncConnection[Any]) -> None:
+        states = self._states()
+        try:
+            for name, mapping in self._mappings.items():
+                if await row_states.unguard(connection, mapping):
+                    await states[name].forget()
+        finally:
+            for one in states.values():
+                await one.close()
+
+    def _states(self) -> dict[str, RowStates]:
+        url = self._documents.url("target")
+        return {name: RowStates(url, one, gate_name(name)) for name, one in self._mappings.items()}
 
     async def _end_capture(self, connection: AsyncConnection[Any]) -> None:
         there = await self._captured(connection)
@@ -150,6 +177,16 @@ class WayBack:
             (found,) = await fetch_one(connection, statements()["there"])
             return bool(found)
 
+    async def captures(self, collection: str) -> bool:
+        """Tell whether changes of a collection are captured.
+
+        Raises:
+            TargetUnavailableError: PostgreSQL does not answer.
+
+        """
+        async with await self._connect() as connection:
+            return collection in await self._captured(connection)
+
     async def waiting(self, collections: Sequence[str] | None = None) -> int:
         """Count the records that MongoDB lacks, parked ones too; 0: drained. A tombstone to be removed is no change.
 
@@ -187,8 +224,15 @@ class WayBack:
             plans = await source.compile(settings.entities, differs=lambda _: None)
             return whole_documents(plans, self._mappings)
 
-        beside = partial(background, settings, target)
-        return _OfLink(settings, target, opened, compiled, observer or LoggingObserver(), background=beside)
+        settling = Settling(self._states())
+
+        async def beside(source: Source, plans: Plans) -> None:
+            async with Group() as group:
+                group.create_task(background(settings, target, source, plans))
+                group.create_task(settling.run())
+
+        told = Observers(observer or LoggingObserver(), settling)
+        return _OfLink(settings, target, opened, compiled, told, background=beside, settling=settling)
 
     async def _connect(self) -> AsyncConnection[Any]:
         with translated():
@@ -199,7 +243,16 @@ class WayBack:
 class _OfLink(Worker):
     """A worker whose statements are the link's, whoever runs it."""
 
+    def __init__(self, *given: Any, settling: Settling, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._settling = settling
+
     async def run(self) -> None:
         """Work until ``stop``; see ``Worker.run``."""
-        with entered(self._settings.link):
-            await super().run()
+        try:
+            with entered(self._settings.link):
+                await super().run()
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await self._settling.close()

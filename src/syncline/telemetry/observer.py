@@ -216,5 +216,5 @@ class LoggingObserver:
         if len(done.rejected) > PARKED_LINES:
             more = len(done.rejected) - PARKED_LINES
             self._log.warning("more parked", collection=done.collection, records=more, list="syncline parked list")
-        for key in done.keys:
+        for key in done.keys if self.wants_keys else ():  # others may want them
             self._log.debug(f"synced {done.collection}/{key} in {took:.0f} ms")
