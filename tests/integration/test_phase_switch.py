@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg_pool import AsyncConnectionPool
 from typer.testing import CliRunner
 
 from syncline.capture.documents import wrap
@@ -20,18 +21,25 @@ from syncline.documents.installing import install, plan
 from syncline.documents.opening import opened
 from syncline.engines.mongo import gates
 from syncline.engines.mongo.marked import MongoMarkedDocuments
+from syncline.engines.postgres.documents.definitions import schema
+from syncline.engines.postgres.documents.remapping import Remapping
+from syncline.engines.postgres.documents.rows import DocumentTables
 from syncline.errors import (
     GateClosedError,
+    MappingError,
     MovedError,
+    OtherDeclarationError,
     PhaseError,
     SupersededError,
     SwitchAbortedError,
     TargetGateError,
     UnknownOutcomeError,
 )
-from syncline.model.documents import Collection, DocumentMapping, Field, Part
+from syncline.model.documents import Array, Collection, DocumentMapping, Field, Part
 from syncline.phases import Phase, under_way
 from syncline.phases.in_mongodb import InMongoDB
+from syncline.phases.redeclaring import redeclare
+from syncline.phases.repositories.postgres import PostgresRepository
 from syncline.phases.switching import watching
 from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
 from syncline.phases.switching.opening import address_of_target
@@ -42,8 +50,10 @@ from syncline.split.switching.gate import GateBusyError, Session, Verb
 from syncline.split.switching.move import Step
 from tests.phase_switch import PATIENT, TASKS, Application, beside, switch_stage  # noqa: F401  fixtures
 from tests.relay import until
+from tests.way_back import worker
 
 pytestmark = pytest.mark.engines
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'postgres_tasks'::regclass"
 
 
 @pytest.fixture
@@ -188,17 +198,23 @@ async def test_a_write_is_acknowledged_only_while_the_gate_holds(stage, applicat
     mongodb.close()
 
 
-def test_a_command_takes_a_collection_over_and_another_one_takes_it_back(stage, application, tmp_path):
+@pytest.fixture
+def call(stage, tmp_path):
+    """The command `syncline phase`, and what it says."""
     file = tmp_path / "syncline.toml"
     sides = f'[source]\nurl = "{stage.mongo_url}"\n[target]\nurl = "{stage.url}"\n'
     file.write_text(f'{sides}[collections.tasks]\nid = "text"\ncolumns = {{ n = "integer" }}\n')
 
-    def call(*words: str, status: int = 0):
+    def called(*words: str, status: int = 0):
         asked = ["phase", *words, "--json", "--config", str(file)]
         ended = CliRunner().invoke(app, asked, env={"DUAL_WRITE_ENABLED": ""})
         assert ended.exit_code == status, ended.output
         return json.loads(ended.stdout or ended.stderr)
 
+    return called
+
+
+def test_a_command_takes_a_collection_over_and_another_one_takes_it_back(stage, application, call):
     application.write("a", 1)
     assert [one["name"] for one in call("check", status=1)["evidence"] if not one["holds"]] == [
         "lag",
@@ -225,6 +241,23 @@ def test_a_command_takes_a_collection_over_and_another_one_takes_it_back(stage, 
     assert call("back", "tasks", "--pause", "20s")["phase"] == "ramp", "what was begun is taken back, no more"
     application.write("c", 3)
     assert call("back", "tasks")["phase"] == "shadow"
+
+
+def test_from_live_to_off_each_step_is_one_command_and_keeps_what_was_written_since(
+    stage, application, call, record_property
+):
+    assert call("advance", "tasks", "--force", "--reason", "a test", "--pause", "20s")["phase"] == "live"
+    phases, seconds = [], 0.0
+    while not phases or phases[-1] != "off":
+        application.write(f"before {len(phases)}", len(phases))
+        began = time.monotonic()
+        phases.append(call("back", "tasks", "--pause", "20s")["phase"])
+        seconds += time.monotonic() - began
+    application.write("in off", 9)
+    assert phases == ["ramp", "shadow", "dual_write", "off"]
+    assert stage.documents_there() == application.acknowledged
+    assert len(application.acknowledged) == 5
+    record_property("seconds", round(seconds, 1))
 
 
 async def test_a_closing_waits_for_a_process_that_has_not_learned_of_it(stage):
@@ -291,23 +324,129 @@ async def test_documents_that_can_be_no_rows_do_not_hide_what_comes_late(stage, 
         await session.aclose()
 
 
-async def test_a_declaration_does_not_change_while_postgresql_serves(stage):
-    """Rows would be written anew from documents that are older; and until then none would come back."""
+async def test_a_declaration_does_not_change_while_postgresql_serves_unless_it_is_said_what_it_was(stage):
+    """Of documents that are older nothing is written anew; and until then none would come back."""
     async with opened(stage.documents) as link:
         await install(link, await plan(link))
-    columns = {**TASKS.collection.part.columns, "title": Field("text")}
-    wider = DocumentMapping(Collection("tasks", id="text", part=Part(columns=columns)))
-    stage.sql("ALTER TABLE postgres_tasks ADD COLUMN title text")
-    changed = Documents((wider,), None, {"source": stage.mongo_url, "target": stage.url})
+    changed = Documents((wider(),), None, {"source": stage.mongo_url, "target": stage.url})
     await stage.switch(POSTGRESQL)
+    make_wider(stage)
     async with opened(changed) as link:
         with pytest.raises(PhaseError, match="declaration of tasks has changed"):
             await plan(link)
+        with pytest.raises(PhaseError, match="not written under the declaration that is said"):
+            await plan(link, was=changed)
+        found = await plan(link, was=stage.documents)
+        assert (found.changed, [*found.anew]) == ([], ["tasks"])
     async with opened(stage.documents) as link:
         assert not (await plan(link)).changed
     await stage.switch(MONGODB)
     async with opened(changed) as link:
         assert (await plan(link)).changed == ["tasks"]
+
+
+def wider() -> DocumentMapping:
+    """Declare the tasks with a column more, and a table for an array."""
+    columns = {**TASKS.collection.part.columns, "title": Field("text")}
+    return DocumentMapping(
+        Collection("tasks", id="text", part=Part(columns=columns, arrays={"labels": Array(value=Field("text"))}))
+    )
+
+
+class Rows(PostgresRepository):
+    """The tasks' rows."""
+
+    collection_name = "tasks"
+
+
+def make_wider(stage):
+    stage.sql("ALTER TABLE postgres_tasks ADD COLUMN title text")
+    for statement in schema([wider()]):
+        stage.sql(statement)
+
+
+@pytest.fixture
+async def live(stage):
+    """PostgreSQL serves a document whose fields the declaration does not name; a wider one is at hand."""
+    async with opened(stage.documents) as link:
+        await install(link, await plan(link))
+    wrap(stage.bare).insert_one({"_id": "a", "n": 1, "title": "first", "labels": ["x", "y"]})
+    await stage.switch(POSTGRESQL)
+    make_wider(stage)
+    return Documents((wider(),), None, {"source": stage.mongo_url, "target": stage.url})
+
+
+async def test_rows_are_written_anew_under_another_declaration_and_come_back_while_postgresql_serves(stage, live):
+    async with AsyncConnectionPool(stage.url, min_size=1) as pool, opened(live) as link:
+        before, after = Rows(pool, TASKS), Rows(pool, wider())
+        with pytest.raises(OtherDeclarationError):
+            await after.get("a")
+        found = await plan(link, was=stage.documents)
+        await install(link, found)
+        assert await redeclare(live, link, found.anew) == 1
+        assert await redeclare(live, link, found.anew) == 0
+        assert not (await plan(link)).changes
+        assert stage.sql("SELECT title, n FROM postgres_tasks") == [("first", 1)]
+        assert await after.get("a") == {"_id": "a", "n": 1, "title": "first", "labels": ["x", "y"]}
+        for refused in (
+            before.get("a"),
+            before.get("b"),
+            before.count(),
+            before.exists(),
+            before.create({"_id": "b", "n": 1}),
+            before.update("a", {"n": 2}),
+            before.delete("a"),
+        ):
+            with pytest.raises(OtherDeclarationError):
+                await refused
+        await after.update("a", {"labels": ["z"]})
+        stage.sql("INSERT INTO postgres_tasks_labels (mongo_id, position, labels) VALUES ('a', 1, 'marked')")
+        stage.documents = live
+        async with worker(live):
+            there = {"_id": "a", "n": 1, "title": "first", "labels": ["z", "marked"]}
+            await until(lambda: wrap(stage.bare).find_one() == there)
+    await stage.switch(MONGODB)
+    assert stage.modes() == "al"
+
+
+async def test_who_waits_to_write_as_a_declaration_changes_is_refused(stage, live):
+    async with AsyncConnectionPool(stage.url, min_size=3) as pool, opened(live) as link:
+        before = Rows(pool, TASKS)
+        found = await plan(link, was=stage.documents)
+        writes: list[asyncio.Future[object]] = []
+
+        async def told(_: int) -> None:
+            assert stage.rows_there() == {"a": 1}, "readers wait for nobody"
+            given = (before.update("a", {"n": 2}), before.create({"_id": "b", "n": 1}), before.delete("a"))
+            writes.extend(map(asyncio.ensure_future, given))
+            await until(lambda: stage.sql(WAITING) == [(3,)])
+
+        remapping = Remapping(stage.url, found.anew["tasks"], wider())
+        await remapping.run(told)
+        await remapping.close()
+        refused = [type(one) for one in await asyncio.gather(*writes, return_exceptions=True)]
+        assert refused == [OtherDeclarationError] * 3
+    assert stage.rows_there() == {"a": 1}
+
+
+async def test_rows_are_of_one_declaration_for_the_way_back(stage, live):
+    """Those that were born here have no version of their own."""
+    stage.sql("INSERT INTO postgres_tasks (mongo_id, n) VALUES ('b', 1)")
+    async with opened(live) as link, await psycopg.AsyncConnection.connect(stage.url) as connection:
+        await redeclare(live, link, (await plan(link, was=stage.documents)).anew)
+        with pytest.raises(OtherDeclarationError):
+            await DocumentTables(TASKS).read(connection, ["b"])
+
+
+async def test_a_document_that_can_be_no_rows_keeps_a_declaration_from_changing(stage, live):
+    narrower = DocumentMapping(Collection("tasks", id="text", part=Part(columns={"n": Field("integer")}, rest="")))
+    async with opened(Documents((narrower,), None, {"source": stage.mongo_url, "target": stage.url})) as link:
+        found = await plan(link, was=stage.documents)
+        with pytest.raises(MappingError, match="tasks a"):
+            await redeclare(link.documents, link, found.anew)
+    async with opened(stage.documents) as link:
+        assert not (await plan(link)).changes
+    assert stage.rows_there() == {"a": 1}
 
 
 async def test_what_was_read_before_a_collection_went_over_is_not_carried_after_it_came_back(stage, application):

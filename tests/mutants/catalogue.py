@@ -4654,8 +4654,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "documents-rows-of-another-declaration",
         "rows of an old declaration are read back under the new one",
-        [Swap(f"{ROWS_OF_DOCUMENTS}/rows.py", "DocumentTables.read", "others is not None", "False")],
-        [Swap(f"{ROWS_OF_DOCUMENTS}/rows.py", "DocumentTables._require_own", "if another: ...", "if False: ...")],
+        [Swap(f"{ROWS_OF_DOCUMENTS}/rows.py", "DocumentTables._require_own_rows", "if another: ...", "if False: ...")],
         [f"{PUMP}::test_a_changed_declaration_is_refused_until_it_is_taken_over_and_loses_nothing"],
     ),
     Mutant(
@@ -4856,7 +4855,7 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 "syncline/engines/postgres/documents/rows.py",
-                "DocumentTables._require_own",
+                "DocumentTables._require_own_rows",
                 "self.require_own(fingerprint)",
                 "pass",
             )

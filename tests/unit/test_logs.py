@@ -33,7 +33,7 @@ def lines():
     def write(work, level="info", secrets=()):
         stream = io.StringIO()
         logs.setup(LogSettings(level=level, format="json"), secrets=secrets, stream=stream)
-        work(LoggingObserver())
+        work(LoggingObserver(wants_keys=level == "debug"))
         return [json.loads(line) for line in stream.getvalue().splitlines()]
 
     yield write

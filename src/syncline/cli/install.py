@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,6 +58,15 @@ def install(
     finish: Annotated[
         bool, typer.Option("--finish", help="After an upgrade: take away what only the previous release needs.")
     ] = False,
+    was: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file as it was installed last, where it declares collections that PostgreSQL serves and their "
+            "declaration has changed.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Name each function and trigger, as --dry-run does.")
     ] = False,
@@ -70,7 +80,8 @@ def install(
     Interrupted, it goes on where it was with the next call.
 
     Where the file declares collections: the schema syncline_documents in PostgreSQL, indexes of marks in MongoDB; a
-    declaration that has changed is noticed, and every document of its collection is marked to be written anew.
+    declaration that has changed is noticed, and every document of its collection is marked to be written anew; where
+    PostgreSQL serves, its rows are written anew from what they are under the declaration before (--was).
 
     Exit status: 0 all is there; 1 (--check) what is installed is not what the file says; 4 partly: others hold the
     locks of some tables, the summary says who, and since when; 3 could not run.
@@ -79,9 +90,20 @@ def install(
 
     if documents := documents_from(config, writer_role=writer_role, finish=finish):
         install_documents(
-            documents, as_sql=as_sql, dry_run=dry_run, check=check, role=worker_role, yes=yes, as_json=as_json
+            documents,
+            as_sql=as_sql,
+            dry_run=dry_run,
+            check=check,
+            role=worker_role,
+            was=documents_from(was) if was else None,
+            yes=yes,
+            as_json=as_json,
         )
         return
+    if was:
+        raise ConfigError(
+            "--was means nothing without collections", hint="leave it out: tables are marked, not rewritten"
+        )
     settings = settings_from(config)
     if not settings.entities:
         raise ConfigError("no entity is declared", hint="`syncline init` writes a configuration from your database")

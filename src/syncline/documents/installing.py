@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from psycopg import sql
 
+from syncline.config.documents import Documents
 from syncline.documents.claiming import Claiming
 from syncline.documents.opening import DocumentLink
 from syncline.documents.restores import settle
@@ -20,6 +21,7 @@ from syncline.engines.postgres.target.session import Connection, translated
 from syncline.errors import ForeignTargetError, PhaseError, UnsuitableTargetError
 from syncline.insight.checks.finding import Finding, Level
 from syncline.insight.document_schema import judge
+from syncline.model.documents import DocumentMapping
 from syncline.relay.documents.recovery import begun, remapped
 
 
@@ -40,6 +42,8 @@ class Plan:
     """Collections that are not installed yet."""
     changed: list[str] = field(default_factory=list)
     """Collections whose declaration has changed: every document is written anew."""
+    anew: dict[str, DocumentMapping] = field(default_factory=dict)
+    """Collections that PostgreSQL serves, whose declaration has changed: what it was. See ``phases.redeclaring``."""
     grants: list[sql.Composed] = field(default_factory=list)
     role: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -48,7 +52,14 @@ class Plan:
     def changes(self) -> bool:
         """Whether there is anything to do."""
         return bool(
-            self.scripts or self.source or self.claims or self.indexes or self.new or self.changed or self.grants
+            self.scripts
+            or self.source
+            or self.claims
+            or self.indexes
+            or self.new
+            or self.changed
+            or self.anew
+            or self.grants
         )
 
     @property
@@ -69,22 +80,30 @@ class Plan:
             yield f"carry the collection {name}: the worker writes what is there already"
         for name in self.changed:
             yield f"the declaration of {name} has changed: mark every document, for the worker to write it anew"
+        for name in self.anew:
+            yield (
+                f"the declaration of {name} has changed: write its rows anew, from what they are under the one before;"
+                " writers of its tables wait as long as that takes"
+            )
         if self.grants:
             yield f"grant the role {self.role} what a worker needs"
 
 
-async def plan(link: DocumentLink, *, role: str | None = None, adopting: bool = False) -> Plan:
+async def plan(
+    link: DocumentLink, *, role: str | None = None, adopting: bool = False, was: Documents | None = None
+) -> Plan:
     """Look at both sides.
 
     Args:
         link: both sides.
         role: what a worker needs is to be granted to it.
         adopting: whose documents the rows are, and where they go, is seen to afterwards.
+        was: the declaration before, for collections that PostgreSQL serves.
 
     Raises:
         UnsuitableTargetError: the tables of a collection are not as declared; nothing can be written to them. Or
             another link writes them, or the collection.
-        PhaseError: a declaration has changed whose collection MongoDB does not serve.
+        PhaseError: a declaration has changed whose collection MongoDB does not serve, and it is not said what it was.
         ForeignTargetError: the rows are of another MongoDB's documents, or the documents go to another PostgreSQL.
         SourceUnavailableError, TargetUnavailableError: a side does not answer.
 
@@ -110,7 +129,9 @@ async def plan(link: DocumentLink, *, role: str | None = None, adopting: bool = 
         if await database.lacking(name):
             found.indexes.append(name)
         found.warnings += [f"{name}: {one}" for one in await database.examine(name)]
-    await _require_served(link, found.changed)
+    away = await _served_elsewhere(link, found.changed)
+    found.changed = [name for name in found.changed if name not in away]
+    found.anew = {name: _what_was(link.mapping(name), standing.declared[name], was) for name in away}
     if role:
         found.role, found.grants = role, list(schema.grants(role, link.mappings))
     return found
@@ -138,7 +159,8 @@ async def install(link: DocumentLink, wanted: Plan) -> None:
         for mapping in new:
             await kept.declare(mapping.collection.name, mapping.fingerprint)
         await link.rows.prepare()
-        await _require_served(link, wanted.changed)
+        if away := await _served_elsewhere(link, wanted.changed):
+            raise _without_what_was(away[0])
         await remapped(link.source, link.rows, wanted.changed)
         await begun(link.source, link.rows, wanted.new)
         with translated():
@@ -165,22 +187,50 @@ async def _require_tables(connection: Connection, link: DocumentLink) -> list[st
     return [one.message for one in findings if one.level is Level.WARNING and one.check != "filled"]
 
 
-async def _require_served(link: DocumentLink, changed: Sequence[str]) -> None:
-    """See that MongoDB has the truth of these: only documents can be written anew, and rows that are newer would stay.
-
-    Raises:
-        PhaseError: it has not.
-
-    """
+async def _served_elsewhere(link: DocumentLink, changed: Sequence[str]) -> list[str]:
+    """Name those whose truth is not in MongoDB: their rows cannot be written anew from documents."""
     with read():
         there = await gates.read(link.database)
-    if away := [name for name in changed if name in there and there[name].mode != gates.APPLICATION]:
+    return [name for name in changed if name in there and there[name].mode != gates.APPLICATION]
+
+
+def _what_was(now: DocumentMapping, fingerprint: str, was: Documents | None) -> DocumentMapping:
+    """Find the declaration under which rows are written.
+
+    Raises:
+        PhaseError: it is none of these, or the rows cannot stay in their table.
+
+    """
+    name = now.collection.name
+    if was is None:
+        raise _without_what_was(name)
+    for mapping in was.mappings:
+        if mapping.fingerprint == fingerprint and mapping.collection.name == name:
+            _require_same_keys(mapping, now)
+            return mapping
+    raise PhaseError(
+        f"{name}: its rows are not written under the declaration that is said to be the one before",
+        hint="`--was` takes the file that was installed last; a repository has it (git show REVISION:syncline.toml)",
+    )
+
+
+def _require_same_keys(was: DocumentMapping, now: DocumentMapping) -> None:
+    ours, theirs = now.tables[0], was.tables[0]
+    if (ours.name, ours.columns[0]) != (theirs.name, theirs.columns[0]):
+        name = now.collection.name
         raise PhaseError(
-            f"the declaration of {', '.join(away)} has changed, and MongoDB does not serve there:"
-            " rows cannot be written anew from its documents",
-            hint="keep the declaration as it was; to change it, first take the collection back to the ramp with it:"
-            f" syncline phase back {away[0]}",
+            f"{name}: its table, or what its keys are, has changed, and MongoDB does not serve there",
+            hint=f"take the collection back to the ramp with the declaration before it: syncline phase back {name}",
         )
+
+
+def _without_what_was(name: str) -> PhaseError:
+    return PhaseError(
+        f"the declaration of {name} has changed, and MongoDB does not serve there:"
+        " its rows are written anew from what they are under the declaration before",
+        hint="`syncline install --was FILE`, with the file as it was installed last; or take the collection back to the"
+        f" ramp with it first: syncline phase back {name}",
+    )
 
 
 def _cure(wrong: Sequence[Finding]) -> str:

@@ -49,6 +49,23 @@ async def require_standing(link: DocumentLink, kept: Kept) -> None:
     """
     database = MarkedDatabase(link.database)
     require_same(kept, await database.identity())
+    require_declared(link, kept)
+    for name in link.collections:
+        if lacking := await database.lacking(name):
+            raise NotInstalledError(
+                f"the collection {name} lacks the indexes by which its marks are found: {', '.join(lacking)}",
+                hint="`syncline install` makes them",
+            )
+
+
+def require_declared(link: DocumentLink, kept: Kept) -> None:
+    """See that the rows of each collection are written under its declaration.
+
+    Raises:
+        NotInstalledError: nobody has said under which.
+        OtherDeclarationError: it is another one.
+
+    """
     for mapping in link.mappings:
         name = mapping.collection.name
         fingerprint = kept.declared.get(name)
@@ -56,11 +73,6 @@ async def require_standing(link: DocumentLink, kept: Kept) -> None:
             raise NotInstalledError(f"the collection {name} is not installed", hint="`syncline install` does it")
         if fingerprint != mapping.fingerprint:
             raise other_declaration(name, "its rows are written under another")
-        if lacking := await database.lacking(name):
-            raise NotInstalledError(
-                f"the collection {name} lacks the indexes by which its marks are found: {', '.join(lacking)}",
-                hint="`syncline install` makes them",
-            )
 
 
 def require_same(kept: Kept, named: Named) -> None:

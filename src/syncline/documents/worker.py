@@ -17,7 +17,7 @@ from syncline.documents.continuous import ContinuousVerification
 from syncline.documents.opening import DocumentLink
 from syncline.documents.restores import advance, require_unrestored
 from syncline.documents.settling import settle_intents
-from syncline.documents.standing import keeping, require_same, require_standing
+from syncline.documents.standing import keeping, require_declared, require_same, require_standing
 from syncline.documents.telling import tell_rejections
 from syncline.documents.watching import Watcher
 from syncline.ending import Group, end
@@ -192,12 +192,14 @@ class DocumentWorker:
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _look(self) -> None:
-        """End where somebody has adopted one of the sides meanwhile, or restored it."""
+        """End where somebody has adopted one of the sides meanwhile, or restored it, or changed a declaration."""
         try:
-            require_same(await self._kept.kept(), await MarkedDatabase(self._link.database).identity())
+            kept = await self._kept.kept()
+            require_same(kept, await MarkedDatabase(self._link.database).identity())
+            require_declared(self._link, kept)
             await require_unrestored(self._link, self._kept)
             await advance(self._link, self._kept)
-        except (ForeignTargetError, RestoredError):
+        except (ForeignTargetError, OtherDeclarationError, RestoredError):
             raise
         except SynclineError:
             return  # the pump says what the trouble is

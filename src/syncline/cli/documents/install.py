@@ -17,20 +17,37 @@ DIFFERS = 1
 
 
 def install_documents(
-    documents: Documents, *, as_sql: bool, dry_run: bool, check: bool, role: str | None, yes: bool, as_json: bool
+    documents: Documents,
+    *,
+    as_sql: bool,
+    dry_run: bool,
+    check: bool,
+    role: str | None,
+    was: Documents | None,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Show what is to be done, and do it."""
     invocation.get().resume = "`syncline install` goes on from here"
-    found = run(_install(documents, as_sql=as_sql, only_look=dry_run or check, role=role, yes=yes, as_json=as_json))
+    only_look = dry_run or check
+    found = run(_install(documents, as_sql=as_sql, only_look=only_look, role=role, was=was, yes=yes, as_json=as_json))
     if check and found:
         raise typer.Exit(DIFFERS)
 
 
 async def _install(
-    documents: Documents, *, as_sql: bool, only_look: bool, role: str | None, yes: bool, as_json: bool
+    documents: Documents,
+    *,
+    as_sql: bool,
+    only_look: bool,
+    role: str | None,
+    was: Documents | None,
+    yes: bool,
+    as_json: bool,
 ) -> bool:
     from syncline.documents.installing import install, plan, statements
     from syncline.documents.opening import opened
+    from syncline.phases.redeclaring import redeclare
 
     async with opened(documents) as link:
         if as_sql:
@@ -38,20 +55,27 @@ async def _install(
                 typer.echo(f"{statement};\n")
             typer.echo("-- The indexes of marks in MongoDB are made by `syncline install`.")
             return False
-        wanted = await plan(link, role=role)
+        wanted = await plan(link, role=role, was=was)
         if not as_json:
             _show(wanted)
         done = wanted.changes and not only_look
         if done:
             confirm("Change both databases?", yes=yes)
             await install(link, wanted)
+            await redeclare(documents, link, wanted.anew)
     if as_json:
-        told = {"changes": wanted.summary, "warnings": wanted.warnings, "backfill": [*wanted.new, *wanted.changed]}
+        told = {
+            "changes": wanted.summary,
+            "warnings": wanted.warnings,
+            "backfill": [*wanted.new, *wanted.changed, *wanted.anew],
+        }
         print_json({"installed": done, **told, "waiting": []})
     elif done:
         say("installed", "green")
         if carried := [*wanted.new, *wanted.changed]:
             say(f"`syncline worker` writes the rows of: {', '.join(carried)}")
+        if wanted.anew:
+            say(f"written anew, and brought back to MongoDB by `syncline worker`: {', '.join(wanted.anew)}")
     return wanted.changes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from inspect import iscoroutinefunction
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import bson
 import psycopg
 from bson.codec_options import CodecOptions
+from psycopg import sql
 
 from syncline.engines.postgres.documents.definitions import Index
 from syncline.engines.postgres.documents.rows import DocumentTables
@@ -24,6 +25,7 @@ from syncline.phases.repositories.programmed import ProgrammedRepository
 from syncline.phases.repositories.statements import Part
 from syncline.phases.repositories.steps import Program, arun, run
 from syncline.phases.repositories.stored import as_stored, changes_as_stored
+from syncline.postgres.sql import blocks
 
 DEFAULT_OPTIONS: CodecOptions[Any] = bson.DEFAULT_CODEC_OPTIONS
 
@@ -45,6 +47,8 @@ class PostgresRepository(ProgrammedRepository):
         self.is_async = iscoroutinefunction(getattr(pool, "close", None))
         self._places, self.codec_options = Places(mapping), codec_options
         self._tables = DocumentTables(mapping)
+        self._declared: bool | None = None
+        """Whether the database knows under which declaration documents are written; ``None``: not asked yet."""
 
     def _at_once(self, program: Program[Any]) -> Any:
         with translated(self.mapping), self.pool.connection() as connection:
@@ -57,17 +61,45 @@ class PostgresRepository(ProgrammedRepository):
 
     def count(self, where: Where = None) -> Any:
         self._note(where)
-        return self._run(_value(statements.counting(self.mapping, self._places, where)))
+        return self._run(self._value(statements.counting, where))
 
     def exists(self, where: Where = None) -> Any:
         self._note(where)
-        return self._run(_value(statements.asking(self.mapping, self._places, where)))
+        return self._run(self._value(statements.asking, where))
 
     def _listed(self, where: Where, sort: Sequence[str], limit: int | None, offset: int) -> Program[Documents]:
         checked_page(limit, offset)
-        asked = statements.listing(self.mapping, self._places, where, sort, limit, offset)
+        declared = yield from self._is_declared()
+        asked = statements.listing(self.mapping, self._places, where, sort, limit, offset, declared=declared)
         rows = yield from _rows(asked)
+        if declared:
+            self._tables.require_own(rows[0][-1] if rows else (yield from _one(statements.declaration(self.mapping))))
+            rows = [row[:-1] for row in rows]
         return [bson.decode(self.mapping.document(self._of(row)), self.codec_options) for row in rows]
+
+    def _value(self, asking: Callable[..., Part], where: Where) -> Program[Any]:
+        declared = yield from self._is_declared()
+        (row,) = yield from _rows(asking(self.mapping, self._places, where, declared=declared))
+        if declared:
+            self._tables.require_own(row[1])
+        return row[0]
+
+    def _is_declared(self) -> Program[bool]:
+        if self._declared is None:
+            asked = blocks("versions.sql", "syncline.engines.postgres.documents")["declared"]
+            self._declared = bool((yield from _one(Part(sql.SQL(asked)))))
+        return self._declared
+
+    def _locked(self, key: Any) -> Program[bool]:
+        """Lock a document's row, of the declaration that it has then; false: there is none.
+
+        Whoever goes over to another declaration keeps all tables from being locked: so it stays to the end.
+        """
+        declared = yield from self._is_declared()
+        rows = yield from _rows(statements.locking(self.mapping, self._places, key, declared=declared))
+        if rows and declared:
+            self._tables.require_own(rows[0][1])
+        return bool(rows)
 
     def _of(self, row: Sequence[Any]) -> Rows:
         top, *children = self.mapping.tables
@@ -81,16 +113,21 @@ class PostgresRepository(ProgrammedRepository):
     def _created(self, document: Document) -> Program[Document]:
         raw = as_stored(document, self._places, self.codec_options)
         rows = self.mapping.rows(raw)
+        declared = yield from self._is_declared()
         statement, values = self._tables.insert(rows)
-        if (yield from _rows(Part(statement, tuple(values)))) == []:
+        inserted = statements.and_declaration(self.mapping, statement) if declared else statement
+        added = yield from _rows(Part(inserted, tuple(values)))
+        if added == []:
             raise AlreadyThereError("_id")
+        if declared:
+            self._tables.require_own(added[0][-1])
         yield from self._write(rows)
         stored: Document = bson.decode(raw, self.codec_options)
         return stored
 
     def _updated(self, id_: Any, changes: Document) -> Program[Document | None]:
         key = self._places.key.value(id_)
-        if key is None or not (yield from _rows(statements.locking(self.mapping, self._places, key))):
+        if key is None or not (yield from self._locked(key)):
             return None
         found = yield from self._first({"_id": key})
         if found is None or not changes:
@@ -103,7 +140,7 @@ class PostgresRepository(ProgrammedRepository):
 
     def _deleted(self, id_: Any) -> Program[bool]:
         key = self._places.key.value(id_)
-        if key is None or not (yield from _rows(statements.locking(self.mapping, self._places, key))):
+        if key is None or not (yield from self._locked(key)):
             return False
         for statement, values in self._tables.deletion([self._places.key.shown(key)]):
             yield from _rows(Part(statement, tuple(values)))
@@ -119,7 +156,7 @@ def _rows(asked: Part) -> Program[list[Any]]:
     return (yield lambda _: cursor.fetchall()) if cursor.description else []
 
 
-def _value(asked: Part) -> Program[Any]:
+def _one(asked: Part) -> Program[Any]:
     return (yield from _rows(asked))[0][0]
 
 

@@ -59,13 +59,23 @@ def filled(text: str, *parts: Part | sql.Composable) -> Part:
 
 
 def listing(
-    mapping: DocumentMapping, places: Places, where: Where, sort: Sequence[str], limit: int | None, offset: int
+    mapping: DocumentMapping,
+    places: Places,
+    where: Where,
+    sort: Sequence[str],
+    limit: int | None,
+    offset: int,
+    *,
+    declared: bool = False,
 ) -> Part:
-    """Read documents: the columns of the collection's own table, then an array of rows for each child table."""
+    """Read documents: the columns of the collection's own table, then an array of rows for each child table.
+
+    ``declared``: then the declaration under which they are written.
+    """
     order = sql.SQL(", ").join([one for place, down in places.order(sort) for one in _ordered(place, down)])
     return filled(
         "/* syncline */ SELECT {} FROM {} AS t WHERE {} ORDER BY {} LIMIT {} OFFSET {}",
-        sql.SQL(", ").join(_selected(mapping)),
+        sql.SQL(", ").join([*_selected(mapping), *([_declaration(mapping)] if declared else [])]),
         name(mapping.tables[0]),
         conditions(places, where),
         order,
@@ -74,22 +84,48 @@ def listing(
     )
 
 
-def counting(mapping: DocumentMapping, places: Places, where: Where) -> Part:
-    """Count documents."""
-    wanted = conditions(places, where)
-    return filled("/* syncline */ SELECT count(*) FROM {} AS t WHERE {}", name(mapping.tables[0]), wanted)
+def counting(mapping: DocumentMapping, places: Places, where: Where, *, declared: bool = False) -> Part:
+    """Count documents; ``declared``: then the declaration under which they are written."""
+    wanted, and_declared = conditions(places, where), _and_declared(mapping, declared=declared)
+    return filled(
+        "/* syncline */ SELECT (SELECT count(*) FROM {} AS t WHERE {}){}", name(mapping.tables[0]), wanted, and_declared
+    )
 
 
-def asking(mapping: DocumentMapping, places: Places, where: Where) -> Part:
-    """Ask whether there is a document."""
-    wanted = conditions(places, where)
-    return filled("/* syncline */ SELECT EXISTS (SELECT FROM {} AS t WHERE {})", name(mapping.tables[0]), wanted)
+def asking(mapping: DocumentMapping, places: Places, where: Where, *, declared: bool = False) -> Part:
+    """Ask whether there is a document; ``declared``: and under which declaration documents are written."""
+    wanted, and_declared = conditions(places, where), _and_declared(mapping, declared=declared)
+    return filled(
+        "/* syncline */ SELECT EXISTS (SELECT FROM {} AS t WHERE {}){}", name(mapping.tables[0]), wanted, and_declared
+    )
 
 
-def locking(mapping: DocumentMapping, places: Places, key: Any) -> Part:
-    """Lock the row of a document: who writes it waits."""
-    wanted = _compared(places.key, "=", key)
-    return filled("/* syncline */ SELECT 1 FROM {} AS t WHERE {} FOR UPDATE", name(mapping.tables[0]), wanted)
+def locking(mapping: DocumentMapping, places: Places, key: Any, *, declared: bool = False) -> Part:
+    """Lock the row of a document: who writes it waits; ``declared``: then the declaration, as it is by then."""
+    wanted, and_declared = _compared(places.key, "=", key), _and_declared(mapping, declared=declared)
+    return filled(
+        "/* syncline */ SELECT 1{} FROM {} AS t WHERE {} FOR UPDATE", and_declared, name(mapping.tables[0]), wanted
+    )
+
+
+def declaration(mapping: DocumentMapping) -> Part:
+    """Ask for the declaration under which documents are written."""
+    return filled("/* syncline */ SELECT {}", _declaration(mapping))
+
+
+def and_declaration(mapping: DocumentMapping, statement: sql.Composable) -> sql.Composable:
+    """Have a statement that ends with what it returns return the declaration, too."""
+    return sql.SQL("{}, {}").format(statement, _declaration(mapping))
+
+
+def _declaration(mapping: DocumentMapping) -> sql.Composed:
+    return sql.SQL("(SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = {})").format(
+        sql.Literal(mapping.collection.name.replace("%", "%%"))
+    )
+
+
+def _and_declared(mapping: DocumentMapping, *, declared: bool) -> sql.Composable:
+    return and_declaration(mapping, sql.SQL("")) if declared else sql.SQL("")
 
 
 def conditions(places: Places, where: Where) -> Part:

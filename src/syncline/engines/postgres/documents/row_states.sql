@@ -60,7 +60,7 @@ FROM (
            CASE WHEN q.error IS NULL THEN 'SYNCED' WHEN q.waits THEN 'PENDING' ELSE 'FAILED' END AS state, q.waits
     FROM (
         SELECT u.key, p.error, EXISTS (
-                   SELECT FROM syncline.outbox AS o
+                   SELECT FROM syncline.waiting AS o
                    WHERE o.entity = e.id AND o.lane = syncline.lane_of(e.id, u.key) AND o.key = u.key AND o.hint <> 'G'
                ) AS waits
         FROM unnest(%(keys)s::text[]) AS u (key)

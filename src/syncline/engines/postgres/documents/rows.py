@@ -128,8 +128,8 @@ class DocumentTables:
         async with connection.pipeline():  # one round trip
             others = await connection.execute(self._sql["of_another"], versions) if kept else None
             selected = [await connection.execute(select, [texts]) for select in self._selects]
-        if others is not None and (other := await others.fetchone()):
-            raise other_declaration(self.mapping.collection.name, f"the rows of {other[0]!r} are of another")
+        if others is not None:
+            self._require_own_rows(await others.fetchone())
         found: dict[Any, Rows] = {}
         for table, cursor in zip(self.mapping.tables, selected, strict=True):
             types = [column.type for column in table.columns]
@@ -150,6 +150,22 @@ class DocumentTables:
             row = await (await connection.execute(self._sql["kept"])).fetchone()
             self._kept = bool(row and row[0])
         return self._kept
+
+    def _require_own_rows(self, row: Sequence[Any] | None) -> None:
+        fingerprint, another = row or (None, None)
+        if another:
+            raise other_declaration(self.mapping.collection.name, f"the rows of {another!r} are of another")
+        self.require_own(fingerprint)
+
+    def require_own(self, fingerprint: str | None) -> None:
+        """See that a collection's declaration, if there is one in the database, is this one.
+
+        Raises:
+            OtherDeclarationError: it is not.
+
+        """
+        if fingerprint is not None and fingerprint != self.mapping.fingerprint:
+            raise other_declaration(self.mapping.collection.name, "its rows are written under another")
 
     async def require_columns(self, connection: AsyncConnection[Any]) -> None:
         """See that every table has every column.

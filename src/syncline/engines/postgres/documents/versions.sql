@@ -100,9 +100,29 @@ UPDATE syncline_documents.mapping SET marked = true WHERE collection = %(collect
 SELECT pg_catalog.to_regclass('syncline_documents.key_version') IS NOT NULL
 
 -- name: of_another
-SELECT k.mongo_id FROM syncline_documents.key_version AS k
-WHERE k.collection = %(collection)s AND k.mongo_id = ANY(%(ids)s::text[]) AND k.mapping <> %(mapping)s AND NOT k.deleted
-ORDER BY k.mongo_id LIMIT 1
+-- The declaration of the collection, and a key among these whose rows are of another one.
+SELECT (SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s),
+       (SELECT k.mongo_id FROM syncline_documents.key_version AS k
+        WHERE k.collection = %(collection)s AND k.mongo_id = ANY(%(ids)s::text[]) AND k.mapping <> %(mapping)s AND NOT k.deleted
+        ORDER BY k.mongo_id LIMIT 1)
+
+-- name: declared
+-- Where somebody keeps declarations, and this role may know.
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'syncline_documents' AND c.relname = 'mapping'
+      AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+)
+
+-- name: declaration
+SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s
+
+-- name: held_declaration
+SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s FOR UPDATE
+
+-- name: of_declaration
+-- Rows that were written anew while PostgreSQL has the truth.
+UPDATE syncline_documents.key_version SET mapping = %(mapping)s WHERE collection = %(collection)s AND mapping <> %(mapping)s
 
 -- name: worker
 CREATE TABLE IF NOT EXISTS syncline_documents.worker (
