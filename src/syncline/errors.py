@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -16,6 +16,16 @@ class SynclineError(Exception):
         self.message = message or (type(self).__doc__ or "").split("\n")[0]
         self.hint = hint
         super().__init__(self.message if hint is None else f"{self.message}\n  {hint}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process as it is, whatever its constructor takes."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[SynclineError], args: tuple[Any, ...], state: Mapping[str, Any]) -> SynclineError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(SynclineError):
@@ -148,6 +158,14 @@ class PassLostError(SynclineError):
     """Somebody else goes on with this verification: this process was silent for too long."""
 
     retryable = True
+
+
+class UnlikeWorkerError(SynclineError):
+    """Whoever was given a part of the work has another release of Syncline, or another configuration."""
+
+
+class WorkerLostError(SynclineError):
+    """Processes that do a part of the work end again and again."""
 
 
 class PrivilegeError(SynclineError):

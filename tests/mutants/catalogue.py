@@ -63,6 +63,8 @@ SQL_FENCE = f"{TESTS}/test_sql_target_fence.py"
 SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
 TARGET_KEYS = "tests/cases/test_target_keys.py"
 SQL_VERIFY = f"{TESTS}/test_sql_target_verify.py"
+IN_PARTS = "tests/unit/test_verify_in_parts.py"
+VERIFY_PROCESSES = f"{TESTS}/test_verify_processes.py"
 SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
 ENTERED_FIRST = (
     "await connection.execute(self._control.enter, self._control.entering(lanes, admission))\n"
@@ -2849,6 +2851,36 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{SQL_VERIFY}::test_what_is_damaged_is_found_in_every_stretch_and_equal_after_a_repair"],
+    ),
+    Mutant(
+        "part-rest-lost",
+        "what is left of a part that ended early is not looked at",
+        [Swap("syncline/verify/spread.py", "SpreadWalk.walk", "if not walked.over: ...", "if False: ...")],
+        [f"{IN_PARTS}::test_a_part_full_of_suspects_ends_early_and_its_rest_is_looked_at"],
+    ),
+    Mutant(
+        "part-beyond-is-passed",
+        "a pass goes on behind a part whose answer has not come yet",
+        [Swap("syncline/verify/spread.py", "_placed", "Stretch(part.end, until)", "Stretch(until, until)")],
+        [f"{IN_PARTS}::test_whoever_goes_on_from_any_step_misses_nothing_and_counts_nothing_twice"],
+    ),
+    Mutant(
+        "part-rate-of-each",
+        "each process reads as fast as all of them may",
+        [Swap("syncline/verify/spread.py", "SpreadWalk.__init__", "rate / executor.width", "rate")],
+        [f"{IN_PARTS}::test_the_rate_is_shared_by_all"],
+    ),
+    Mutant(
+        "part-of-another-mapping",
+        "a process with another configuration does parts",
+        [Swap("syncline/verify/part.py", "require_same", "here.mapping != asked.mapping", "False")],
+        [f"{IN_PARTS}::test_whoever_is_unlike_the_command_is_refused"],
+    ),
+    Mutant(
+        "part-of-the-killed-lost",
+        "the part of a process that is killed is not given to another one",
+        [Swap("syncline/wiring/processes.py", "Processes.run", "tries == TRIES", "True")],
+        [f"{VERIFY_PROCESSES}::test_the_part_of_a_killed_process_is_looked_at_again"],
     ),
     Mutant(
         "row-version-not-looked-at",

@@ -5,6 +5,7 @@ can wake, and the ``Journal``. A ``Target`` is the side that is kept equal.
 """
 
 from syncline.ports.digests import SourceDigests, Stretch, Sum, TargetDigests
+from syncline.ports.executor import Executor, Same
 from syncline.ports.inspection import Documents, Inspection, Stored
 from syncline.ports.journal import PENDING, Entities, Journal, LaneRow, Lanes, Notices, Renewal
 from syncline.ports.marking import Absent, Chosen, Keys, Marking
@@ -68,6 +69,7 @@ __all__ = [
     "Durability",
     "Entities",
     "Excerpt",
+    "Executor",
     "Fence",
     "Floor",
     "Identity",
@@ -93,6 +95,7 @@ __all__ = [
     "Report",
     "Reverse",
     "Rounds",
+    "Same",
     "Serving",
     "Situation",
     "Snapshot",

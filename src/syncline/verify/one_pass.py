@@ -11,19 +11,18 @@ from typing import Any
 
 from syncline.model.strict_bson import decoded, encoded
 from syncline.ports import Plan, Stretch
-from syncline.verify.digest_look import RECORDS, DigestLook
-from syncline.verify.first_look import FirstLook
 from syncline.verify.masking import Mask
 from syncline.verify.order import possible
 from syncline.verify.pace import Pace
-from syncline.verify.page_walk import PageWalk
 from syncline.verify.pages import ROWS, ahead
 from syncline.verify.progress import Phase, Place, Recorder, restore_report
 from syncline.verify.report import EntityReport, Finding, Kind, Mode
 from syncline.verify.second_look import SecondLook
 from syncline.verify.sides import Options, Sides, Step
+from syncline.verify.spread import SpreadWalk
 from syncline.verify.suspects import Suspects
 from syncline.verify.walk import Walk, Walked
+from syncline.verify.walking import make_walk
 
 __all__ = ["Options", "Pass", "Sides", "Step"]
 
@@ -52,18 +51,19 @@ class Pass:
         self._inspection = sides.inspection
         self._pace = Pace(options.rate)
         self._recorder = recorder or Recorder(taker=options.taker)
+        self._spread = False
         self._walk = self._make_walk()
 
     def _make_walk(self) -> Walk:
-        """Choose how first looks are taken: where the target sums up its records by itself, these need not travel."""
-        source, plan, keys_only = self._source_side, self._plan, self._keys_only
-        digests, documents = self._inspection.digests, self._inspection.documents
-        if digests is not None and source.digests is not None:
-            size = self._pace.page(RECORDS)
-            return DigestLook(source.pages, source.digests, digests, plan, keys_only=keys_only, size=size)
-        assert documents is not None  # noqa: S101  a target has one of the two
-        look = FirstLook(self._sides, documents, plan, keys_only=keys_only)
-        return PageWalk(source, look, plan, keys_only=keys_only, paced=self._pace.page)
+        """Choose how first looks are taken, and by how many processes."""
+        sides, plan, keys_only, options = self._sides, self._plan, self._keys_only, self._options
+        walk = make_walk(sides, plan, self._pace, keys_only=keys_only)
+        executor, digests = sides.executor, sides.source.digests
+        if executor is None or digests is None or self._mode is Mode.SAMPLE:
+            return walk
+        self._spread = True  # it keeps to the rate by itself
+        limits: Any = {"rate": options.rate, "patience": options.patience}
+        return SpreadWalk(walk, sides.source, digests, executor, plan, keys_only=keys_only, **limits)
 
     async def run(self) -> EntityReport:
         """Do it.
@@ -143,7 +143,7 @@ class Pass:
                 if step.over:
                     self._place.phase = Phase.AGAIN  # behind the last stretch there is nothing, not everything
                 await self._note(step)
-                await self._passed(step.records)
+                await self._passed(0 if self._spread else step.records)
         self._place.phase = Phase.AGAIN if both else Phase.TARGET
         self._place.stretch = Stretch(None, self._options.end)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from syncline.ports import Inspection, Reverse, SourceSide
+from syncline.ports import Executor, Inspection, Reverse, SourceSide
 from syncline.verify.report import Mode
 from syncline.verify.spool import Taker
 
@@ -61,3 +61,5 @@ class Sides:
     on_progress: Callable[[Step], None] = field(default=lambda _: None)
     reverse: Reverse | None = None
     """What knows whether a link goes back from the target."""
+    executor: Executor | None = None
+    """Who takes first looks; ``None``: this process, one after the other."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from syncline.wiring.copying import (
     opened_copier,
 )
+from syncline.wiring.processes import executing
 from syncline.wiring.sides import (
     inspection,
     make_health,
@@ -28,6 +29,7 @@ from syncline.wiring.worker import (
 )
 
 __all__ = [
+    "executing",
     "inspection",
     "make_continuous",
     "make_health",

@@ -31,6 +31,7 @@ from syncline.model.link import Link, entered
 from syncline.model.notice import Notice
 from syncline.ports import (
     ConfiguredTarget,
+    Executor,
     Inspection,
     Plans,
     Target,
@@ -201,12 +202,13 @@ async def open_plans(settings: Settings, connection: Connection, *, copying: boo
 
 @contextlib.asynccontextmanager
 async def opened_sides(
-    settings: Settings, on_progress: Callable[[Step], None] = lambda _: None
+    settings: Settings, on_progress: Callable[[Step], None] = lambda _: None, *, executor: Executor | None = None
 ) -> AsyncIterator[tuple[Sides, Plans]]:
-    """Open what a verification needs; ``on_progress`` hears how far it is."""
+    """Open what a verification needs; ``on_progress`` hears how far it is, ``executor`` takes first looks."""
     async with opened_target(settings) as target, opened_looks(settings) as (pages, looks, replica):
         plans = await open_plans(settings, looks)
-        yield Sides(SqlSide(pages, looks, replica=replica), inspection(target), on_progress, target.reverse), plans
+        side = SqlSide(pages, looks, replica=replica)
+        yield Sides(side, inspection(target), on_progress, target.reverse, executor), plans
 
 
 def make_health(settings: Settings, *, deadline: timedelta = DEADLINE, **options: Any) -> HealthReader:

@@ -1,0 +1,86 @@
+"""A process that does jobs for a command that has started it: see ``Processes``.
+
+It reads its settings and then jobs from standard input, and answers on standard output. When that is closed, by the
+command or because the command is gone, it gives up what it is at, and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from contextlib import AsyncExitStack
+from typing import Any
+
+from syncline import ending
+from syncline.errors import SynclineError
+from syncline.model.link import enter
+from syncline.wiring.frames import framed, receive
+from syncline.wiring.performing import Performer
+from syncline.wiring.worker import tune_garbage_collection
+
+LAST_SECONDS = 3.0
+"""So long it takes at most to give back what it holds."""
+
+
+async def serve(answers: int) -> None:
+    """Do jobs until there are no more."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=1 << 20)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    settings = await receive(reader)
+    enter(settings.link)
+    tune_garbage_collection()
+    jobs: asyncio.Queue[Any] = asyncio.Queue()
+    reading = asyncio.create_task(_read(reader, jobs, asyncio.current_task()))
+    try:
+        async with AsyncExitStack() as stack:
+            performer = Performer(settings, stack)
+            while True:
+                answer = await _answer(performer, await jobs.get())
+                await asyncio.to_thread(_write, answers, framed(answer))
+    finally:
+        reading.cancel()
+
+
+async def _read(reader: asyncio.StreamReader, jobs: asyncio.Queue[Any], doing: asyncio.Task[Any] | None) -> None:
+    """Take in jobs; at the end of the pipe cancel what is being done."""
+    try:
+        while True:
+            jobs.put_nowait(await receive(reader))
+    except EOFError:
+        asyncio.get_running_loop().call_later(LAST_SECONDS, os._exit, 1)
+        if doing is not None:
+            doing.cancel()
+
+
+async def _answer(performer: Performer, job: Any) -> Any:
+    try:
+        return await performer.perform(job)
+    except SynclineError as error:
+        return error
+    except Exception:  # noqa: BLE001  whoever waits for the answer has to be told
+        return RuntimeError(f"in a process of the command:\n{traceback.format_exc()}")
+
+
+def _write(answers: int, frame: bytes) -> None:
+    left = memoryview(frame)
+    while left:
+        left = left[os.write(answers, left) :]
+
+
+def main() -> None:
+    """Serve; whatever else is printed goes to standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        ending.run(serve(answers))
+    except (asyncio.CancelledError, EOFError, BrokenPipeError):
+        return
+
+
+if __name__ == "__main__":
+    main()

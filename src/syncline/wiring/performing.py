@@ -1,0 +1,48 @@
+"""Doing jobs of bulk work in a process that has settings of its own."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+from syncline.config import Settings
+from syncline.errors import SynclineError
+from syncline.ports import Plan, Plans
+from syncline.verify.part import Part, look_at
+from syncline.verify.sides import Sides
+from syncline.wiring.sides import opened_sides
+
+
+class Performer:
+    """Does jobs; what they need is opened with the first one, in the task that asks for it, and closed with the stack.
+
+    Args:
+        settings: where the databases are, and what is synced.
+        stack: closes what was opened.
+
+    """
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self._settings, self._stack = settings, stack
+        self._sides: tuple[Sides, Plans] | None = None
+
+    async def perform(self, job: Any) -> Any:
+        """Do a job.
+
+        Raises:
+            SynclineError: as of the job.
+
+        """
+        if isinstance(job, Part):
+            if self._sides is None:
+                self._sides = await self._stack.enter_async_context(opened_sides(self._settings))
+            sides, plans = self._sides
+            return await look_at(sides, _named(plans, job.entity), job)
+        raise TypeError(f"no job: {type(job).__name__}")
+
+
+def _named(plans: Plans, name: str) -> Plan:
+    for plan in plans.by_id.values():
+        if plan.name == name:
+            return plan
+    raise SynclineError(f"{name}: {plans.problems.get(name, 'the configuration here declares no such entity')}")

@@ -1,0 +1,117 @@
+"""Jobs of bulk work in processes of this host, started anew: nothing is inherited but the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from syncline.config import Settings
+from syncline.errors import WorkerLostError
+from syncline.wiring.frames import framed, receive
+
+MODULE = "syncline.wiring.child"
+TRIES = 3
+"""A job that so many processes have ended over is given up."""
+END_SECONDS = 4.0
+"""So long a process has to give back what it holds."""
+
+
+class Processes:
+    """See ``syncline.ports.Executor``: starts processes as they are needed, and ends them with the block.
+
+    They are told the settings on a pipe: passwords are neither in their arguments nor in files. When this process is
+    killed, their pipe is closed, and they end.
+
+    Args:
+        settings: of the link.
+        width: how many processes.
+
+    """
+
+    def __init__(self, settings: Settings, width: int) -> None:
+        self._settings, self.width = settings, width
+        self._turns = asyncio.Semaphore(width)
+        self._idle: list[Process] = []
+        self._all: list[Process] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*map(_end, self._all))
+
+    async def run(self, job: Any) -> Any:
+        """Have a job done by a process that has nothing to do; one that ends meanwhile is replaced."""
+        async with self._turns:
+            for tries in range(1, TRIES + 1):
+                process = self._idle.pop() if self._idle else await self._start()
+                try:
+                    answer = await _asked(process, job)
+                except EOFError:
+                    status = await process.wait()
+                    self._all.remove(process)
+                    if tries == TRIES:
+                        raise WorkerLostError(
+                            _told(status), hint="see what has ended it; fewer --processes need less memory"
+                        ) from None
+                    continue
+                except BaseException:
+                    process.stdin.close()  # type: ignore[union-attr]  # it has something to do still: nobody wants it
+                    raise
+                self._idle.append(process)
+                if isinstance(answer, BaseException):
+                    raise answer
+                return answer
+        raise AssertionError
+
+    async def _start(self) -> Process:
+        """Start a process; it is in a group of its own, so that Ctrl-C is this process's business."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", MODULE, stdin=PIPE, stdout=PIPE, process_group=0, limit=1 << 20
+        )
+        self._all.append(process)
+        process.stdin.write(framed(self._settings))  # type: ignore[union-attr]  # it was asked for
+        return process
+
+
+async def _asked(process: Process, job: Any) -> Any:
+    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018  they were asked for
+    process.stdin.write(framed(job))
+    try:
+        await process.stdin.drain()
+    except ConnectionError as error:
+        raise EOFError from error
+    return await receive(process.stdout)
+
+
+async def _end(process: Process) -> None:
+    """End a process, and see that it is gone."""
+    assert process.stdin is not None  # noqa: S101  it was asked for
+    process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), END_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _told(status: int) -> str:
+    how = f"was killed by signal {-status}" if status < 0 else f"has ended with status {status}"
+    return f"a process that does a part of the work {how}, {TRIES} times over the same part"
+
+
+@asynccontextmanager
+async def executing(settings: Settings, processes: int) -> AsyncIterator[Processes | None]:
+    """Give what does jobs in so many processes for a block; ``None`` for one: this one does them."""
+    if processes == 1:
+        yield None
+        return
+    async with Processes(settings, processes) as executor:
+        yield executor
