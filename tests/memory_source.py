@@ -219,13 +219,21 @@ class MemoryTasks:
         self._worker = worker
         self._marks = marks
 
-    async def request(self, kind: str, entity: int, reason: str, options: Mapping[str, Any] | None = None) -> int:
+    async def request(
+        self,
+        kind: str,
+        entity: int,
+        reason: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        progress: Mapping[str, Any] | None = None,
+    ) -> int:
         wish = (TaskKind(kind), entity, reason, dict(options or {}))
         for task in self._state.tasks.values():
-            idle = task.id not in self._state.claims and not task.progress
+            idle = task.id not in self._state.claims and not task.progress and not progress
             if idle and (task.kind, task.entity, task.reason, task.options) == wish:
                 return task.id
-        task = Task(next(self._numbers), *wish)
+        task = Task(next(self._numbers), *wish, dict(progress or {}))
         self._state.tasks[task.id] = task
         return task.id
 
@@ -244,6 +252,8 @@ class MemoryTasks:
             raise ClaimLostError
         self._state.tasks[task.id].progress = dict(task.progress)
         task.options = self._state.tasks[task.id].options
+        at_work = [self._state.tasks[one] for one in self._state.claims]
+        task.sharing = sum("shared" in one.options for one in at_work) if "shared" in task.options else 1
 
     async def cover(self, task: Task) -> None: ...
 

@@ -64,6 +64,7 @@ SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
 TARGET_KEYS = "tests/cases/test_target_keys.py"
 SQL_VERIFY = f"{TESTS}/test_sql_target_verify.py"
 IN_PARTS = "tests/unit/test_verify_in_parts.py"
+BACKFILL_PROCESSES = f"{TESTS}/test_backfill_processes.py"
 VERIFY_PROCESSES = f"{TESTS}/test_verify_processes.py"
 SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
 ENTERED_FIRST = (
@@ -940,7 +941,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "rate-forgotten",
         "chunks follow each other at once",
-        [Swap("syncline/backfill/pace.py", "Pacer.turn", "if self.pace.rate is None:\n    return {}", "return {}")],
+        [Swap("syncline/backfill/pace.py", "Pacer.turn", "if self._rate is None:\n    return {}", "return {}")],
         [f"{TESTS}/test_backfill_options.py::test_a_rate_is_kept_chunk_by_chunk_and_across_a_kill"],
     ),
     Mutant(
@@ -2881,6 +2882,18 @@ MUTANTS: Sequence[Mutant] = (
         "the part of a process that is killed is not given to another one",
         [Swap("syncline/wiring/processes.py", "Processes.run", "tries == TRIES", "True")],
         [f"{VERIFY_PROCESSES}::test_the_part_of_a_killed_process_is_looked_at_again"],
+    ),
+    Mutant(
+        "backfill-parts-with-a-gap",
+        "a part of a backfill does not begin where the one before ends",
+        [Swap("syncline/backfill/dividing.py", "divided.requested", '{"after": start}', '{"after": until}')],
+        [f"{BACKFILL_PROCESSES}::test_the_parts_cover_a_table_without_a_gap"],
+    ),
+    Mutant(
+        "backfill-rate-of-each",
+        "tasks that share a rate mark at all of it each",
+        [Swap("syncline/backfill/pace.py", "Pacer._rate", "rate // self._sharing", "rate")],
+        [f"{BACKFILL_PROCESSES}::test_those_at_work_share_one_rate"],
     ),
     Mutant(
         "row-version-not-looked-at",

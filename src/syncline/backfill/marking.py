@@ -9,7 +9,7 @@ from syncline.backfill.pace import Pacer
 from syncline.errors import SourceError
 from syncline.model.mark import Hint
 from syncline.narrowing import is_of_records
-from syncline.ports import Marking, Plan, Task
+from syncline.ports import Keys, Marking, Plan, Task
 from syncline.ports.tasks import KEYS, WHERE
 
 COUNTED = 100_000
@@ -52,7 +52,12 @@ class Backfill:
             self._on_wait("")
 
     async def _begin(self, task: Task) -> None:
-        task.progress = {"last": await self._keys.last(), "done": 0, "marked": 0, "total": await self._size()}
+        task.progress = {
+            "last": await self._keys.last(),
+            "done": 0,
+            "marked": 0,
+            "total": await size_of(self._keys, self._plan),
+        }
         await self._tasks.advance(task)
 
     async def _chunk(self, task: Task) -> None:
@@ -112,9 +117,11 @@ class Backfill:
         task.progress = progress | counts | self._pacer.turn(marked)
         await self._tasks.advance(task)
 
-    async def _size(self) -> int | None:
-        estimated = self._plan.projection.shape.estimated_rows
-        if estimated > COUNTED:
-            return estimated
-        counted = await self._keys.count(COUNTED + 1)
-        return counted if counted <= COUNTED else None
+
+async def size_of(keys: Keys, plan: Plan) -> int | None:
+    """Tell about how many rows an entity has; ``None``: nobody knows, and they are many."""
+    estimated = plan.projection.shape.estimated_rows
+    if estimated > COUNTED:
+        return estimated
+    counted = await keys.count(COUNTED + 1)
+    return counted if counted <= COUNTED else None

@@ -105,6 +105,13 @@ class Pacer:
         """A chunk was marked here: what is behind since is made up for; a restart gives no extra chunk."""
         self._due = 0.0
         self._behind = 0.0
+        self._sharing = 1
+
+    @property
+    def _rate(self) -> int | None:
+        """Its part of the rate that it shares with others."""
+        rate = self.pace.rate
+        return None if rate is None else max(1, rate // self._sharing)
 
     async def ready(self, task: Task, waiting: Callable[[str], None]) -> None:
         """Return when the next chunk may be marked; the claim is kept meanwhile.
@@ -122,6 +129,7 @@ class Pacer:
         await self._has_room(task, waiting)
         if self.pace.heeds_source:
             await self._has_recovered(task, waiting)
+        self._sharing = task.sharing
         await self._has_turn(task, waiting)
         if self._permit is not None:
             await self._permit.need(task)
@@ -130,15 +138,15 @@ class Pacer:
     def size(self, most: int | None = None) -> int:
         """Give the size of the next chunk: never more than the part of the rate that a turn has."""
         size = min(self._size, self.pace.chunk) if most is None else most
-        rate = self.pace.rate
+        rate = self._rate
         return size if rate is None else min(size, max(1, int(rate * (1 / TURNS + self._behind)), min(FEW, rate // 2)))
 
     def turn(self, count: int) -> dict[str, float]:
         """Give what to note in the task's progress after marking: no next chunk before this time of the source."""
-        if self.pace.rate is None:
+        if self._rate is None:
             return {}
         self._going = True
-        return {"not_before": self._due + count / self.pace.rate}
+        return {"not_before": self._due + count / self._rate}
 
     def took(self) -> None:
         """Fit the next chunk's size to the time that this one took."""
@@ -194,7 +202,7 @@ class Pacer:
         self._latency.note(statistics.median(took), at=time.monotonic())
 
     async def _has_turn(self, task: Task, waiting: Callable[[str], None]) -> None:
-        if self.pace.rate is None:
+        if self._rate is None:
             return
         now = time.monotonic() + self._ahead
         due = float(task.progress.get("not_before", now))
@@ -202,7 +210,7 @@ class Pacer:
         self._behind = min(max(-left, 0.0), MOST_BEHIND_SECONDS) if self._going else 0.0
         self._due = now + left if left > 0 else now - self._behind
         if left > 0:
-            waiting(f"keeps to {self.pace.rate:,} a second")
+            waiting(f"keeps to {self._rate:,} a second")
             await asyncio.sleep(left)
 
 

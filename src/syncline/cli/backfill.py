@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from uuid import uuid4
@@ -18,7 +18,16 @@ from rich.text import Text
 
 from syncline.cli.backfilling import bars, lines, print_tasks, step_as_dict
 from syncline.cli.boundary import INTERRUPTED, err
-from syncline.cli.common import ConfigOption, DespiteOption, JsonOption, configured, print_json, run, say
+from syncline.cli.common import (
+    ConfigOption,
+    DespiteOption,
+    JsonOption,
+    ProcessesOption,
+    configured,
+    print_json,
+    run,
+    say,
+)
 from syncline.cli.documents import copy as of_documents
 from syncline.cli.documents.common import documents_from
 from syncline.cli.verifying import chosen
@@ -28,7 +37,8 @@ if TYPE_CHECKING:
     from syncline.backfill.runner import Progress as Step
     from syncline.backfill.runner import Runner
     from syncline.config import Settings
-    from syncline.ports import Plan, Task
+    from syncline.ports import Executor, Plan, Task
+    from syncline.wiring.backfilling import Bench
 
 TERMINATED = 143
 LATER = "interrupted; nothing is lost: the next `syncline backfill`, or a running worker, goes on from here"
@@ -45,6 +55,7 @@ class Wish:
     pace: dict[str, Any]
     """Only what was said: a task that is there already keeps the rest."""
     as_json: bool
+    processes: int = 1
     seen: dict[int, Step] = field(default_factory=dict)
     """The newest step of each task."""
 
@@ -69,6 +80,7 @@ def backfill(
     full_throttle: Annotated[
         bool, typer.Option("--full-throttle", help="As fast as it goes, whatever the source's users feel of it.")
     ] = False,
+    processes: ProcessesOption = 1,
     sweep: Annotated[bool, typer.Option(help="Also remove documents that have no row any more.")] = True,
     cancel: Annotated[bool, typer.Option("--cancel", help="Drop what an earlier call left unfinished.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Only say what is unfinished, and mark nothing.")] = False,
@@ -90,6 +102,7 @@ def backfill(
     from syncline.ports import DESPITE
 
     meaningless = {"where": where, "keys": keys, "max_queue": max_queue, "max_lag": max_lag, "cancel": cancel}
+    meaningless |= {"processes": processes > 1}
     if documents := documents_from(config, **meaningless, status=status, despite_reverse=despite_reverse):
         of_documents.copy_documents(
             documents,
@@ -100,7 +113,7 @@ def backfill(
     pace = _pace(rate, max_queue, max_lag, full_throttle=full_throttle)
     if despite_reverse:
         pace[DESPITE] = despite_reverse
-    wish = Wish(entities or [], sweep, where, keys, pace, as_json)
+    wish = Wish(entities or [], sweep, where, keys, pace, as_json, processes)
     _check(wish)
     settings = configured(config)
     if status:
@@ -158,7 +171,7 @@ class _Terminated:
 async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, int]:
     from syncline.backfill import command
     from syncline.ports import DESPITE
-    from syncline.wiring import require_right_side_of
+    from syncline.wiring import executing, opened_bench, require_right_side_of
 
     with (lines if wish.as_json else bars)() as show:
 
@@ -166,13 +179,27 @@ async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, in
             wish.seen[step.task] = step
             show(step)
 
-        async with _opened(settings, wish.entities, on_progress) as (runner, plans):
+        async with (
+            executing(settings, wish.processes) as executor,
+            opened_bench(settings) as bench,
+        ):
+            plans = chosen(bench.plans, wish.entities)
             if reason := wish.pace.get(DESPITE):
                 await require_right_side_of(settings, [plan.name for plan in plans], "a backfill", despite=reason)
+            runner = bench.runner(str(uuid4()), on_progress)
             tasks = await _requested(runner, plans, wish)
-            found = await command.complete(runner, tasks, on_progress)
+            run = None if executor is None else partial(_run_elsewhere, bench, executor, str(uuid4()))
+            found = await command.complete(runner, tasks, on_progress, run=run, at_once=wish.processes)
             left = await runner.tasks.pressure(1_000_000)
             return found, left.queue, left.workers
+
+
+async def _run_elsewhere(bench: Bench, executor: Executor, owner: str, task: Task) -> Step | None:
+    from syncline.wiring import TaskJob
+
+    plan = bench.plans.by_id[task.entity]
+    done: Step | None = await executor.run(TaskJob(task.id, plan.name, owner, await bench.same(plan)))
+    return done
 
 
 async def _requested(runner: Runner, plans: Sequence[Plan], wish: Wish) -> list[Task]:
@@ -180,11 +207,14 @@ async def _requested(runner: Runner, plans: Sequence[Plan], wish: Wish) -> list[
     from syncline.backfill.key_file import KeyFile
 
     if wish.keys is None:
-        return await command.request(runner, plans, sweep=wish.sweep, where=wish.where, pace=wish.pace)
+        return await command.request(
+            runner, plans, sweep=wish.sweep, where=wish.where, pace=wish.pace, parts=wish.processes
+        )
     (plan,) = plans
     name = "standard input" if wish.keys == "-" else wish.keys
     with _opened_file(wish.keys) as file, KeyFile(file, plan.projection.codec, name=name) as keys:
-        return await command.request_keys(runner, plan, keys, pace=wish.pace)
+        parts = max(1, min(wish.processes, -(-keys.count // command.LISTED)))
+        return await command.request_keys(runner, plan, keys, pace=wish.pace, parts=parts)
 
 
 @contextlib.contextmanager
@@ -210,38 +240,10 @@ async def _unfinished(settings: Settings) -> list[dict[str, Any]]:
 
 async def _cancel(settings: Settings, names: Sequence[str]) -> list[Task]:
     from syncline.backfill import command
+    from syncline.wiring import opened_bench
 
-    async with _opened(settings, names, lambda _: None) as (runner, plans):
-        return await command.cancel(runner, plans)
-
-
-@contextlib.asynccontextmanager
-async def _opened(
-    settings: Settings, names: Sequence[str], on_progress: Callable[[Step], None]
-) -> AsyncIterator[tuple[Runner, list[Plan]]]:
-    from syncline.backfill.pace import Pace
-    from syncline.backfill.runner import Runner
-    from syncline.engines.postgres.marking import SqlMarking
-    from syncline.wiring import open_plans, open_ranges, opened_source, opened_target
-
-    async with (
-        opened_target(settings) as target,
-        opened_source(settings, keyed=True) as source,
-        contextlib.AsyncExitStack() as stack,
-    ):
-        ranges = await open_ranges(settings, stack)
-        plans = await open_plans(settings, source)
-        pace = Pace(patience=timedelta(seconds=60))
-        grace = settings.worker.grace
-        runner = Runner(
-            SqlMarking(source, str(uuid4()), ranges=ranges),
-            plans.by_id,
-            target,
-            pace=pace,
-            on_progress=on_progress,
-            grace=grace,
-        )
-        yield runner, chosen(plans, names)
+    async with opened_bench(settings) as bench:
+        return await command.cancel(bench.runner(str(uuid4())), chosen(bench.plans, names))
 
 
 def _print_interrupted(wish: Wish) -> None:

@@ -218,11 +218,11 @@ SELECT id, name FROM syncline.entity
 WITH waiting AS (
     SELECT id FROM syncline.task
     WHERE kind = %(kind)s AND entity = %(entity)s AND reason = %(reason)s AND options = %(options)s AND claimed_by IS NULL
-      AND progress = '{}'
+      AND progress = '{}' AND %(progress)s = '{}'::jsonb
     LIMIT 1
 ), new AS (
-    INSERT INTO syncline.task (kind, entity, reason, options)
-    SELECT %(kind)s, %(entity)s, %(reason)s, %(options)s WHERE NOT EXISTS (SELECT FROM waiting)
+    INSERT INTO syncline.task (kind, entity, reason, options, progress)
+    SELECT %(kind)s, %(entity)s, %(reason)s, %(options)s, %(progress)s WHERE NOT EXISTS (SELECT FROM waiting)
     RETURNING id
 )
 SELECT id FROM waiting UNION ALL SELECT id FROM new

@@ -41,7 +41,8 @@ RETURNING id, kind, entity, reason, options, progress
 -- name: advance
 UPDATE syncline.task SET progress = %(progress)s, claimed_until = clock_timestamp() + %(ttl)s
 WHERE id = %(id)s AND claimed_by = %(worker)s
-RETURNING options - 'keys'
+RETURNING options - 'keys', CASE WHEN options ? 'shared' THEN
+    (SELECT count(*) FROM syncline.task AS t WHERE t.options ? 'shared' AND t.claimed_until > clock_timestamp()) ELSE 1 END
 
 -- name: change
 UPDATE syncline.task SET options = options || %(options)s WHERE id = %(id)s RETURNING id

@@ -11,6 +11,8 @@ KEYS = "keys"
 """The option of a task that marks a list of keys."""
 WHERE = "where"
 """The option of a task that marks the rows for which a condition holds."""
+SHARED = "shared"
+"""The option of tasks that are at work together: all of them keep to one rate."""
 
 GAP = "capture gap"
 """The reason of tasks that triggers ask for, one a transaction."""
@@ -37,6 +39,8 @@ class Task:
     progress: dict[str, Any] = field(default_factory=dict)
     claimed: bool = True
     """Somebody is at it."""
+    sharing: int = 1
+    """Tasks that share its rate and are at work, when it was advanced last."""
 
 
 class Pressure(NamedTuple):
@@ -59,10 +63,18 @@ class ClaimLostError(Exception):
 class Tasks(Protocol):
     """The tasks, for one worker; its claim of one runs out unless it advances. What was done is durable."""
 
-    async def request(self, kind: str, entity: int, reason: str, options: Mapping[str, Any] | None = None) -> int:
+    async def request(
+        self,
+        kind: str,
+        entity: int,
+        reason: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        progress: Mapping[str, Any] | None = None,
+    ) -> int:
         """Ask for a backfill or a sweep; whichever worker is free does it. Returns the task's id.
 
-        One that nobody has begun yet does for all who ask for the same.
+        One that nobody has begun yet does for all who ask for the same; ``progress`` says where another one begins.
         """
         ...
 

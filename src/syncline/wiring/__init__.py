@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from syncline.wiring.backfilling import TaskJob, opened_bench
 from syncline.wiring.copying import (
     opened_copier,
 )
@@ -29,6 +30,7 @@ from syncline.wiring.worker import (
 )
 
 __all__ = [
+    "TaskJob",
     "executing",
     "inspection",
     "make_continuous",
@@ -37,6 +39,7 @@ __all__ = [
     "open_plans",
     "open_ranges",
     "open_target",
+    "opened_bench",
     "opened_copier",
     "opened_looks",
     "opened_replica",

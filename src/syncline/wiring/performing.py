@@ -8,8 +8,9 @@ from typing import Any
 from syncline.config import Settings
 from syncline.errors import SynclineError
 from syncline.ports import Plan, Plans
-from syncline.verify.part import Part, look_at
+from syncline.verify.part import Part, look_at, require_same
 from syncline.verify.sides import Sides
+from syncline.wiring.backfilling import Bench, TaskJob, opened_bench
 from syncline.wiring.sides import opened_sides
 
 
@@ -25,6 +26,7 @@ class Performer:
     def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
         self._settings, self._stack = settings, stack
         self._sides: tuple[Sides, Plans] | None = None
+        self._bench: Bench | None = None
 
     async def perform(self, job: Any) -> Any:
         """Do a job.
@@ -38,6 +40,12 @@ class Performer:
                 self._sides = await self._stack.enter_async_context(opened_sides(self._settings))
             sides, plans = self._sides
             return await look_at(sides, _named(plans, job.entity), job)
+        if isinstance(job, TaskJob):
+            if self._bench is None:
+                self._bench = await self._stack.enter_async_context(opened_bench(self._settings))
+            plan = _named(self._bench.plans, job.entity)
+            require_same(plan.name, job.same, await self._bench.same(plan))
+            return await self._bench.runner(job.owner).run(job.task)
         raise TypeError(f"no job: {type(job).__name__}")
 
 

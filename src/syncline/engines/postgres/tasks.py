@@ -23,10 +23,20 @@ class SqlTasks:
         queries = {**statements("queries.sql", dialect_of(connection)), **blocks("tasks.sql")}
         self._statements = Statements(connection, queries, worker=worker, ttl=ttl)
 
-    async def request(self, kind: str, entity: int, reason: str, options: Mapping[str, Any] | None = None) -> int:
+    async def request(
+        self,
+        kind: str,
+        entity: int,
+        reason: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        progress: Mapping[str, Any] | None = None,
+    ) -> int:
         """Ask for a task that any worker may run; return its id."""
-        values = {"kind": str(kind), "entity": entity, "reason": reason, "options": Jsonb(dict(options or {}))}
-        return int((await self._statements.one("request_task", **values))[0])
+        asked = {"options": Jsonb(dict(options or {})), "progress": Jsonb(dict(progress or {}))}
+        return int(
+            (await self._statements.one("request_task", kind=str(kind), entity=entity, reason=reason, **asked))[0]
+        )
 
     async def claim(self, entities: Collection[int], only: int | None = None) -> Task | None:
         """Take the oldest task of these entities that nobody else runs (or the one named); ``None``: there is none."""
@@ -49,6 +59,7 @@ class SqlTasks:
         if row is None:
             raise ClaimLostError
         task.options = row[0] | ({KEYS: task.options[KEYS]} if KEYS in task.options else {})
+        task.sharing = max(1, row[1])
 
     async def cover(self, task: Task) -> None:
         """Remember what was committed when a gap's task began: it does for the gaps of all these transactions."""

@@ -1,0 +1,67 @@
+"""What marks many records for a command, or for a process that does a part of its work."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from syncline.backfill.pace import Pace
+from syncline.backfill.runner import Progress, Runner
+from syncline.config import Settings
+from syncline.engines.postgres.marking import SqlMarking
+from syncline.engines.postgres.verification.passes import SqlPasses
+from syncline.ports import Plan, Plans, Same, Target
+from syncline.postgres.connection import Connection
+from syncline.version import __version__
+from syncline.wiring.sides import open_plans, open_ranges, opened_source, opened_target
+
+
+@dataclass(frozen=True, slots=True)
+class TaskJob:
+    """A task of which a process is to be the runner."""
+
+    task: int
+    entity: str
+    owner: str
+    """The same whoever runs it: the claim of a process that was killed is the next one's."""
+    same: Same
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What runners work with."""
+
+    settings: Settings
+    source: Connection
+    ranges: Connection | None
+    target: Target
+    plans: Plans
+
+    def runner(self, owner: str, on_progress: Callable[[Progress], None] = lambda _: None) -> Runner:
+        """Make what runs tasks for an owner (a UUID as text)."""
+        return Runner(
+            SqlMarking(self.source, owner, ranges=self.ranges),
+            self.plans.by_id,
+            self.target,
+            pace=Pace(patience=timedelta(seconds=60)),
+            on_progress=on_progress,
+            grace=self.settings.worker.grace,
+        )
+
+    async def same(self, plan: Plan) -> Same:
+        """Say what whoever runs a task must share."""
+        return Same(__version__, await SqlPasses(self.source).guard(), plan.projection.fingerprint)
+
+
+@contextlib.asynccontextmanager
+async def opened_bench(settings: Settings) -> AsyncIterator[Bench]:
+    """Open it for a block."""
+    async with (
+        opened_target(settings) as target,
+        opened_source(settings, keyed=True) as source,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        ranges = await open_ranges(settings, stack)
+        yield Bench(settings, source, ranges, target, await open_plans(settings, source))

@@ -1,0 +1,196 @@
+"""``syncline backfill --processes N``: every record is marked, whatever becomes of the processes that mark."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from syncline.backfill import command, dividing
+from syncline.backfill.pace import Pace, Pacer
+from syncline.ports import Task, TaskKind
+from tests.integration.test_verify_processes import PATIENCE, awaited, children_of, gone
+from tests.pairs import entity, paired
+from tests.relay import Relay
+
+ROWS = 16_000
+TABLES = f"""
+CREATE TABLE items (id bigint PRIMARY KEY, v int);
+CREATE TABLE pairs (a int, b text, PRIMARY KEY (a, b));
+INSERT INTO items SELECT n, n FROM generate_series(1, {ROWS}) n;
+INSERT INTO pairs SELECT n % 7, 'b' || n FROM generate_series(1, 500) n;
+"""
+
+
+@pytest.fixture
+async def pair(database, mongo_url, mongo_db, tmp_path, monkeypatch):
+    for name in ("DATABASE_URL", "MONGODB_URL", "SYNCLINE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    entities = [entity("items"), entity("pairs")]
+    async with paired(database, mongo_url, mongo_db, TABLES, entities) as pair:
+        relay = Relay(database, entities, None, mongo=(mongo_url, mongo_db))
+        with contextlib.closing(relay.conn):
+            (tmp_path / "syncline.toml").write_text(relay.toml())
+            pair.relay = relay
+            yield pair
+
+
+@contextlib.contextmanager
+def filling(folder, *options):
+    entry = Path(sys.executable).with_name("syncline")
+    words = [entry, "backfill", "--json", "--config", folder / "syncline.toml", *options]
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*map(str, words)], **output, process_group=0) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def filled(folder, *options):
+    with filling(folder, *options) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, json.loads(out) if out else None, err
+
+
+def marked(pair, name="items"):
+    """Count the keys that are marked, each once."""
+    ((keys,),) = pair.sql(f"SELECT count(DISTINCT key) FROM syncline.outbox WHERE entity = {pair.plan(name).id}")
+    return keys
+
+
+async def test_each_record_is_marked_once_in_ranges_that_follow_each_other(pair, tmp_path):
+    status, report, err = filled(tmp_path, "items", "--processes", "3", "--no-sweep", "--rate", "0")
+    assert status == 0, err
+    assert (len(report["tasks"]), sum(task["marked"] for task in report["tasks"])) == (3, ROWS)
+    assert pair.sql("SELECT count(*) FROM syncline.outbox") == [(ROWS,)]
+    assert marked(pair) == ROWS
+    assert pair.sql("SELECT count(*) FROM syncline.task") == [(0,)]
+
+
+@pytest.mark.parametrize("name", ["items", "pairs"])
+@pytest.mark.parametrize("parts", [2, 3, 16])
+async def test_the_parts_cover_a_table_without_a_gap(pair, monkeypatch, name, parts):
+    monkeypatch.setattr(dividing, "FEWEST", 1)
+    runner = pair.runner()
+    tasks = await command.request(runner, [pair.plan(name)], sweep=False, parts=parts)
+    assert len(tasks) == parts
+    assert all(before.progress["last"] == after.progress["after"] for before, after in pairwise(tasks))
+    keys = runner.marking.keys(pair.plan(name))
+    assert ("after" not in tasks[0].progress, tasks[-1].progress["last"]) == (True, await keys.last())
+    for task in reversed(tasks):
+        assert (await runner.run(task.id)).finished
+    ((rows,),) = pair.sql(f"SELECT count(*) FROM {name}")
+    assert marked(pair, name) == rows
+
+
+async def test_a_small_table_is_no_work_for_many(pair):
+    (task,) = await command.request(pair.runner(), [pair.plan("pairs")], sweep=False, parts=4)
+    assert (task.progress, task.options) == ({}, {"shared": True})
+
+
+async def test_what_is_unfinished_goes_on_as_it_was_divided(pair):
+    runner = pair.runner()
+    tasks = await command.request(runner, [pair.plan("items")], parts=3)
+    again = await command.request(runner, [pair.plan("items")])
+    assert [task.id for task in again] == [task.id for task in tasks]
+    assert len(await command.cancel(runner, [pair.plan("items")])) == 4
+
+
+async def test_those_at_work_share_one_rate(pair, monkeypatch):
+    runner, other = pair.runner(), pair.runner()
+    first, second, _ = await command.request(runner, [pair.plan("items")], sweep=False, parts=3)
+    one, two = await runner.tasks.claim(runner.plans, first.id), await other.tasks.claim(other.plans, second.id)
+    pacer = Pacer(runner.tasks, Pace(rate=8000, heeds_source=False), one.options)
+    for at_work, size in ((2, 80), (1, 160)):
+        await runner.tasks.advance(one)
+        await pacer.ready(one, lambda _: None)
+        assert (one.sharing, pacer.size(), pacer.turn(80)["not_before"] - pacer._due) == (
+            at_work,
+            size,
+            pytest.approx(80 * at_work / 8000, abs=1e-6),
+        )
+        await other.tasks.give_back(two)
+        pacer = Pacer(runner.tasks, Pace(rate=8000, heeds_source=False), one.options)
+
+
+async def test_a_task_that_shares_nothing_has_its_rate(pair):
+    runner = pair.runner()
+    await command.request(runner, [pair.plan("items")], sweep=False, parts=3)
+    id_ = await runner.tasks.request(TaskKind.BACKFILL, pair.plan("items").id, "test")
+    task = await runner.tasks.claim(runner.plans, id_)
+    await runner.tasks.advance(task)
+    assert (type(task), task.sharing) == (Task, 1)
+
+
+async def test_the_range_of_a_killed_process_is_marked_all_the_same(pair, tmp_path):
+    with filling(tmp_path, "items", "--rate", "4000", "--processes", "2", "--no-sweep") as running:
+        first = awaited(lambda: len(children_of(running.pid)) == 2 and children_of(running.pid))
+        awaited(lambda: marked(pair))
+        for pid in first:
+            os.kill(pid, signal.SIGKILL)
+        assert awaited(lambda: set(children_of(running.pid)) - set(first))
+        _, err = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0, err
+    assert marked(pair) == ROWS
+
+
+async def test_ctrl_c_ends_all_of_them_and_the_next_call_goes_on(pair, tmp_path):
+    with filling(tmp_path, "items", "--rate", "2000", "--processes", "2", "--no-sweep") as running:
+        begun = awaited(lambda: len(children_of(running.pid)) == 2 and children_of(running.pid))
+        awaited(lambda: marked(pair))
+        os.killpg(running.pid, signal.SIGINT)
+        out, err = running.communicate(timeout=PATIENCE)
+    assert (running.returncode, json.loads(out)["interrupted"]) == (130, True)
+    assert "Traceback" not in err
+    gone(begun)
+    assert 0 < marked(pair) < ROWS
+    assert pair.sql("SELECT count(*), count(claimed_by) FROM syncline.task") == [(2, 0)]
+    status, _, err = filled(tmp_path, "items", "--rate", "0", "--no-sweep")
+    assert status == 0, err
+    assert marked(pair) == ROWS
+
+
+async def test_when_the_command_is_killed_they_give_back_what_they_hold(pair, tmp_path):
+    with filling(tmp_path, "items", "--rate", "2000", "--processes", "2", "--no-sweep") as running:
+        begun = awaited(lambda: len(children_of(running.pid)) == 2 and children_of(running.pid))
+        awaited(lambda: marked(pair))
+        running.kill()
+        running.wait()
+        gone(begun)
+    assert pair.sql("SELECT count(*), count(claimed_by) FROM syncline.task") == [(2, 0)]
+
+
+async def test_their_error_is_the_command_s(pair, tmp_path):
+    where = "10 / (v - 9000) < 10 OR v <> 9000"
+    status, _, err = filled(tmp_path, "items", "--processes", "2", "--where", "v / 0 = 1")
+    assert (status, "Traceback" in err) == (3, False)
+    assert "the condition (v / 0 = 1) failed" in json.loads(err.splitlines()[-1])["error"]["message"]
+    status, report, err = filled(tmp_path, "items", "--processes", "2", "--where", where, "--rate", "0")
+    assert (status, sum(task["marked"] for task in report["tasks"])) == (0, ROWS), err
+
+
+async def test_lists_of_keys_are_shared_too(pair, tmp_path, monkeypatch):
+    (tmp_path / "keys").write_text("".join(f"{n}\n" for n in range(1, 15_001)))
+    status, report, err = filled(tmp_path, "items", "--processes", "2", "--keys", tmp_path / "keys", "--rate", "0")
+    assert (status, sum(task["marked"] for task in report["tasks"])) == (0, 15_000), err
+
+
+async def test_with_a_worker_all_is_equal_in_the_end(pair, tmp_path):
+    pair.docs.items.insert_one({"_id": 99_999, "_v": 0})
+    with pair.relay.process(tmp_path):
+        status, report, err = filled(tmp_path, "--processes", "2", "--rate", "0")
+        assert status == 0, err
+        assert {(task["entity"], task["kind"]) for task in report["tasks"]} == {
+            (name, kind) for name in ("items", "pairs") for kind in ("backfill", "sweep")
+        }
+        awaited(lambda: pair.sql("SELECT count(*) FROM syncline.outbox") == [(0,)])
+    report = await pair.verify()
+    assert report.exit_status == 0
