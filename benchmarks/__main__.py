@@ -53,6 +53,7 @@ SUITES: dict[str, Callable[[Stage, Sizes], list[Line]]] = {
     "application": application.lines,
     "routes": routes.lines,
     "verify": verify.lines,
+    "verify-processes": verify.shared,
     "verify-tables": verify_tables.lines,
     "beside": verify.beside,
     "backfill": backfill.lines,

@@ -109,6 +109,17 @@ async def verified(source: str, url: str, *, keys_only: bool, rate: float | None
     return report.verdict.value, sum(one.counts.total() for one in report.entities)
 
 
+async def verified_by(source: str, url: str, processes: int) -> tuple[str, int]:
+    """Verify once as ``syncline verify --rate 0 --processes N`` does; verdict and number of differences."""
+    settings = Settings(SourceSettings(url=source), TargetSettings(url=url, database="bench"), entities=(TODO,))
+    async with (
+        wiring.executing(settings, processes) as executor,
+        wiring.opened_sides(settings, executor=executor) as (sides, plans),
+    ):
+        report = await verify(sides, list(plans.by_id.values()), Options(Mode.FULL))
+    return report.verdict.value, sum(one.counts.total() for one in report.entities)
+
+
 async def verified_tables(source: str, url: str) -> tuple[str, int]:
     """Verify a table against a table of the same name once; verdict and number of differences."""
     target = SqlTarget(url)

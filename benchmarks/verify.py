@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +21,8 @@ from benchmarks.stage import SPAWN, SQL, Sizes, Stage, worker
 FETCH = 5000
 """Rows that the bare reader fetches at a time."""
 DAMAGED = 10
+CORES = 4
+"""Two processes that verify, and a server on each side."""
 WRITES = 500
 """Transactions a second of the writer."""
 
@@ -49,6 +53,23 @@ def lines(on: Stage, sizes: Sizes) -> list[Line]:
         Line(f"… with {DAMAGED} differences, all found: against equal", median(damaged), "<=", 1.2, shown[4]),
         Line("… its memory at most, MB", peak, "<", 300),
     ]  # fmt: skip
+
+
+def shared(on: Stage, sizes: Sizes) -> list[Line]:
+    """Two processes against one, by the command's own way; on fewer cores than both sides and they need it says so."""
+    if (cores := os.cpu_count() or 1) < CORES:
+        print(f"skip verify by two processes: {cores} cores, and it says something on {CORES} or more", file=sys.stderr)
+        return []
+    rows = sizes.large
+    prepare(on, rows)
+    ratios, told = [], []
+    for _ in range(sizes.rounds):
+        one, two = (apart(verifying_by, on, processes) for processes in (1, 2))
+        assert one[3] == two[3] == ("equal", 0), (one, two)
+        ratios.append(one[0] / two[0])
+        told.append(f"{two[0]:.1f} s, {one[0]:.1f} s")
+    what = f"verify {rows:,} equal records, contents: two processes against one"
+    return [Line(what, median(ratios), ">=", 1.6, "; ".join(told))]
 
 
 def measured(on: Stage, sizes: Sizes) -> list[Figure]:
@@ -168,6 +189,12 @@ def bare_reading(source: str, target: str, keys_only: bool) -> int:
         ):
             read += 1
     return read
+
+
+def verifying_by(source: str, target: str, processes: int) -> tuple[str, int]:
+    """Verify as fast as it goes, by so many processes: verdict and differences."""
+    product.tune_garbage_collection()
+    return asyncio.run(product.verified_by(source, target, processes))
 
 
 def verifying(source: str, target: str, keys_only: bool) -> tuple[str, int]:

@@ -50,10 +50,10 @@ async def pair(database, mongo_url, mongo_db, tmp_path, monkeypatch):
 
 
 @contextlib.contextmanager
-def verifying(folder, *options):
+def verifying(folder, *options, config=None):
     """Run the command in a process of its own, in a group of its own, as a shell does."""
     entry = Path(sys.executable).with_name("syncline")
-    words = [entry, "verify", "--json", "--config", folder / "syncline.toml", *options]
+    words = [entry, "verify", "--json", "--config", config or folder / "syncline.toml", *options]
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([*map(str, words)], **output, process_group=0) as process:
         try:
@@ -62,8 +62,8 @@ def verifying(folder, *options):
             process.kill()
 
 
-def verified(folder, *options):
-    with verifying(folder, *options) as process:
+def verified(folder, *options, config=None):
+    with verifying(folder, *options, config=config) as process:
         out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, json.loads(out) if out else None, err
 

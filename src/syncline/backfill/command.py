@@ -12,7 +12,7 @@ from typing import Any
 from syncline.backfill.dividing import divided
 from syncline.backfill.runner import Progress, Runner, progress_of
 from syncline.ending import end
-from syncline.errors import TargetUnavailableError
+from syncline.errors import SynclineError, TargetUnavailableError
 from syncline.ports import DESPITE, Plan, Task, TaskKind, require_right_side
 from syncline.ports.tasks import KEYS, SHARED, WHERE
 
@@ -127,7 +127,7 @@ async def complete(
         runner: knows the tasks, and runs them unless somebody else does.
         tasks: in their order.
         on_progress: called with each step; must be quick.
-        run: runs a task elsewhere; whoever does it tells how far it is by the task's row.
+        run: runs a task elsewhere under the runner's name; the task's row tells how far it is.
         at_once: how many are run at once.
 
     """
@@ -141,6 +141,12 @@ async def complete(
             watching = asyncio.create_task(_watch(runner, task, on_progress))
             try:
                 progress = await _complete(runner, task, on_progress, run)
+            except BaseException:
+                with contextlib.suppress(
+                    SynclineError
+                ):  # whoever runs it there under our name ends with its next chunk
+                    await runner.tasks.give_back(task)
+                raise
             finally:
                 await end(watching, seconds=END_SECONDS)
             on_progress(progress)

@@ -22,7 +22,6 @@ from syncline.cli.common import (
     ConfigOption,
     DespiteOption,
     JsonOption,
-    ProcessesOption,
     configured,
     print_json,
     run,
@@ -30,6 +29,7 @@ from syncline.cli.common import (
 )
 from syncline.cli.documents import copy as of_documents
 from syncline.cli.documents.common import documents_from
+from syncline.cli.sharing import DaskOption, ProcessesOption, Sharing
 from syncline.cli.verifying import chosen
 from syncline.errors import SynclineError
 
@@ -55,7 +55,7 @@ class Wish:
     pace: dict[str, Any]
     """Only what was said: a task that is there already keeps the rest."""
     as_json: bool
-    processes: int = 1
+    sharing: Sharing
     seen: dict[int, Step] = field(default_factory=dict)
     """The newest step of each task."""
 
@@ -81,6 +81,7 @@ def backfill(
         bool, typer.Option("--full-throttle", help="As fast as it goes, whatever the source's users feel of it.")
     ] = False,
     processes: ProcessesOption = 1,
+    dask: DaskOption = None,
     sweep: Annotated[bool, typer.Option(help="Also remove documents that have no row any more.")] = True,
     cancel: Annotated[bool, typer.Option("--cancel", help="Drop what an earlier call left unfinished.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Only say what is unfinished, and mark nothing.")] = False,
@@ -102,7 +103,7 @@ def backfill(
     from syncline.ports import DESPITE
 
     meaningless = {"where": where, "keys": keys, "max_queue": max_queue, "max_lag": max_lag, "cancel": cancel}
-    meaningless |= {"processes": processes > 1}
+    meaningless |= {"processes": processes > 1, "dask": dask}
     if documents := documents_from(config, **meaningless, status=status, despite_reverse=despite_reverse):
         of_documents.copy_documents(
             documents,
@@ -113,7 +114,7 @@ def backfill(
     pace = _pace(rate, max_queue, max_lag, full_throttle=full_throttle)
     if despite_reverse:
         pace[DESPITE] = despite_reverse
-    wish = Wish(entities or [], sweep, where, keys, pace, as_json, processes)
+    wish = Wish(entities or [], sweep, where, keys, pace, as_json, Sharing(processes, dask))
     _check(wish)
     settings = configured(config)
     if status:
@@ -171,7 +172,7 @@ class _Terminated:
 async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, int]:
     from syncline.backfill import command
     from syncline.ports import DESPITE
-    from syncline.wiring import executing, opened_bench, require_right_side_of
+    from syncline.wiring import opened_bench, require_right_side_of
 
     with (lines if wish.as_json else bars)() as show:
 
@@ -179,17 +180,16 @@ async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, in
             wish.seen[step.task] = step
             show(step)
 
-        async with (
-            executing(settings, wish.processes) as executor,
-            opened_bench(settings) as bench,
-        ):
+        async with wish.sharing.executing(settings) as executor, opened_bench(settings) as bench:
             plans = chosen(bench.plans, wish.entities)
             if reason := wish.pace.get(DESPITE):
                 await require_right_side_of(settings, [plan.name for plan in plans], "a backfill", despite=reason)
-            runner = bench.runner(str(uuid4()), on_progress)
-            tasks = await _requested(runner, plans, wish)
-            run = None if executor is None else partial(_run_elsewhere, bench, executor, str(uuid4()))
-            found = await command.complete(runner, tasks, on_progress, run=run, at_once=wish.processes)
+            owner = str(uuid4())
+            runner = bench.runner(owner, on_progress)
+            width = 1 if executor is None else executor.width
+            tasks = await _requested(runner, plans, wish, width)
+            run = None if executor is None else partial(_run_elsewhere, bench, executor, owner)
+            found = await command.complete(runner, tasks, on_progress, run=run, at_once=width)
             left = await runner.tasks.pressure(1_000_000)
             return found, left.queue, left.workers
 
@@ -202,18 +202,16 @@ async def _run_elsewhere(bench: Bench, executor: Executor, owner: str, task: Tas
     return done
 
 
-async def _requested(runner: Runner, plans: Sequence[Plan], wish: Wish) -> list[Task]:
+async def _requested(runner: Runner, plans: Sequence[Plan], wish: Wish, width: int) -> list[Task]:
     from syncline.backfill import command
     from syncline.backfill.key_file import KeyFile
 
     if wish.keys is None:
-        return await command.request(
-            runner, plans, sweep=wish.sweep, where=wish.where, pace=wish.pace, parts=wish.processes
-        )
+        return await command.request(runner, plans, sweep=wish.sweep, where=wish.where, pace=wish.pace, parts=width)
     (plan,) = plans
     name = "standard input" if wish.keys == "-" else wish.keys
     with _opened_file(wish.keys) as file, KeyFile(file, plan.projection.codec, name=name) as keys:
-        parts = max(1, min(wish.processes, -(-keys.count // command.LISTED)))
+        parts = max(1, min(width, -(-keys.count // command.LISTED)))
         return await command.request_keys(runner, plan, keys, pace=wish.pace, parts=parts)
 
 

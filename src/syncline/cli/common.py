@@ -42,9 +42,6 @@ def _note_json(as_json: bool) -> bool:
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON; an error too, on standard error.", callback=_note_json)
 ]
-ProcessesOption = Annotated[
-    int, typer.Option("--processes", metavar="N", help="Share the work among so many processes of this host.", min=1)
-]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

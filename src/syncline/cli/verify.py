@@ -16,7 +16,6 @@ from syncline.cli.boundary import invocation
 from syncline.cli.common import (
     ConfigOption,
     JsonOption,
-    ProcessesOption,
     configured,
     out,
     print_json,
@@ -26,6 +25,7 @@ from syncline.cli.common import (
 )
 from syncline.cli.documents import verify as of_documents
 from syncline.cli.documents.common import documents_from
+from syncline.cli.sharing import DaskOption, ProcessesOption, Sharing
 from syncline.cli.sync_check import Check, SyncReport, judged, look_at_sides, print_sync
 from syncline.cli.verifying import SHOWN, chosen, print_findings, progress_bar
 from syncline.errors import SynclineError
@@ -62,6 +62,7 @@ def verify(
         int, typer.Option(help="Records a second at most, so that the application feels little; 0: no limit.", min=0)
     ] = RATE,
     processes: ProcessesOption = 1,
+    dask: DaskOption = None,
     patience: Annotated[float, typer.Option(help="Seconds to wait for what may be only lag.", min=0)] = 60,
     report: Annotated[
         Path | None, typer.Option(help="Write every finding to this file as it is made (a line of JSON each).")
@@ -91,10 +92,9 @@ def verify(
     from syncline.verify.spool import ReportFile
     from syncline.wiring import tune_garbage_collection
 
-    asking = partial(
-        Asked, first=first, end=end, keys_only=keys_only, sample=sample, resume=resume, processes=processes
-    )
-    if documents := documents_from(config, processes=processes > 1):
+    sharing = Sharing(processes, dask)
+    asking = partial(Asked, first=first, end=end, keys_only=keys_only, sample=sample, resume=resume, sharing=sharing)
+    if documents := documents_from(config, processes=processes > 1, dask=dask):
         words = of_documents.names_and_keys(documents, list(entities or ()), list(key or ()))
         asked = asking(*words)
         asked.check("collection")
@@ -197,7 +197,7 @@ class Asked:
     keys_only: bool
     sample: int | None
     resume: bool
-    processes: int = 1
+    sharing: Sharing
 
     def check(self, kind: str) -> None:
         """Refuse what contradicts itself.
@@ -219,8 +219,8 @@ class Asked:
             raise SynclineError(f"--keys-only does not go with {parts[0]}", hint="leave one of them out")
         if self.resume and (self.keys or self.sample):
             raise SynclineError(f"--resume does not go with {parts[0]}", hint="it is quick: start it again")
-        if self.processes > 1 and (self.keys or self.sample):
-            raise SynclineError(f"--processes does not go with {parts[0]}", hint="it is quick: leave --processes out")
+        if (option := self.sharing.option) and (self.keys or self.sample):
+            raise SynclineError(f"{option} does not go with {parts[0]}", hint=f"it is quick: leave {option} out")
         if (self.keys or ranged) and len(self.names) != 1:
             raise SynclineError(f"{parts[0]} needs one {kind}", hint=f"name it: syncline verify {kind.upper()} …")
 
@@ -234,11 +234,11 @@ def _names_and_keys(settings: Settings, words: list[str], keys: list[str]) -> tu
 
 async def _verify(settings: Settings, asked: Asked, options: Options, *, quiet: bool) -> VerifyReport:
     from syncline.verify.verifier import verify as verify_entities
-    from syncline.wiring import executing, opened_sides
+    from syncline.wiring import opened_sides
 
     with progress_bar(quiet=quiet) as on_progress:
         async with (
-            executing(settings, asked.processes) as executor,
+            asked.sharing.executing(settings) as executor,
             opened_sides(settings, on_progress, executor=executor) as (sides, plans),
         ):
             plan_list = chosen(plans, asked.names)

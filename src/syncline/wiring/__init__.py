@@ -6,7 +6,7 @@ from syncline.wiring.backfilling import TaskJob, opened_bench
 from syncline.wiring.copying import (
     opened_copier,
 )
-from syncline.wiring.processes import executing
+from syncline.wiring.executing import executing
 from syncline.wiring.sides import (
     inspection,
     make_health,

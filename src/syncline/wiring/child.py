@@ -10,15 +10,13 @@ import asyncio
 import os
 import signal
 import sys
-import traceback
 from contextlib import AsyncExitStack
 from typing import Any
 
 from syncline import ending
-from syncline.errors import SynclineError
 from syncline.model.link import enter
 from syncline.wiring.frames import framed, receive
-from syncline.wiring.performing import Performer
+from syncline.wiring.performing import Performer, answer
 from syncline.wiring.worker import tune_garbage_collection
 
 LAST_SECONDS = 3.0
@@ -39,8 +37,8 @@ async def serve(answers: int) -> None:
         async with AsyncExitStack() as stack:
             performer = Performer(settings, stack)
             while True:
-                answer = await _answer(performer, await jobs.get())
-                await asyncio.to_thread(_write, answers, framed(answer))
+                said = await answer(performer, await jobs.get())
+                await asyncio.to_thread(_write, answers, framed(said))
     finally:
         reading.cancel()
 
@@ -54,15 +52,6 @@ async def _read(reader: asyncio.StreamReader, jobs: asyncio.Queue[Any], doing: a
         asyncio.get_running_loop().call_later(LAST_SECONDS, os._exit, 1)
         if doing is not None:
             doing.cancel()
-
-
-async def _answer(performer: Performer, job: Any) -> Any:
-    try:
-        return await performer.perform(job)
-    except SynclineError as error:
-        return error
-    except Exception:  # noqa: BLE001  whoever waits for the answer has to be told
-        return RuntimeError(f"in a process of the command:\n{traceback.format_exc()}")
 
 
 def _write(answers: int, frame: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -47,6 +48,16 @@ class Performer:
             require_same(plan.name, job.same, await self._bench.same(plan))
             return await self._bench.runner(job.owner).run(job.task)
         raise TypeError(f"no job: {type(job).__name__}")
+
+
+async def answer(performer: Performer, job: Any) -> Any:
+    """Do a job for somebody in another process: an error is an answer, too."""
+    try:
+        return await performer.perform(job)
+    except SynclineError as error:
+        return error
+    except Exception:  # noqa: BLE001  whoever waits for the answer has to be told
+        return RuntimeError(f"in a process of the command:\n{traceback.format_exc()}")
 
 
 def _named(plans: Plans, name: str) -> Plan:

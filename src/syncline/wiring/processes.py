@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -105,13 +103,3 @@ async def _end(process: Process) -> None:
 def _told(status: int) -> str:
     how = f"was killed by signal {-status}" if status < 0 else f"has ended with status {status}"
     return f"a process that does a part of the work {how}, {TRIES} times over the same part"
-
-
-@asynccontextmanager
-async def executing(settings: Settings, processes: int) -> AsyncIterator[Processes | None]:
-    """Give what does jobs in so many processes for a block; ``None`` for one: this one does them."""
-    if processes == 1:
-        yield None
-        return
-    async with Processes(settings, processes) as executor:
-        yield executor
