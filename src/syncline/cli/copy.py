@@ -13,7 +13,9 @@ from syncline.cli.boundary import INTERRUPTED, invocation
 from syncline.cli.common import ConfigOption, DespiteOption, JsonOption, configured, print_json, print_table, run, say
 from syncline.cli.documents import copy as of_documents
 from syncline.cli.documents.common import documents_from
+from syncline.cli.sharing import DaskOption, ProcessesOption, Sharing
 from syncline.cli.verifying import chosen
+from syncline.errors import SynclineError
 
 if TYPE_CHECKING:
     from syncline.cli.progress import Shown
@@ -36,7 +38,8 @@ class Wish:
     rate: int | None
     replace: bool
     as_json: bool
-    despite: str | None = None
+    despite: str | None
+    sharing: Sharing
 
 
 def copy(
@@ -45,6 +48,8 @@ def copy(
         int | None, typer.Option(help="Copy so many rows a second at most; 0: no limit. [default: 10000]", min=0)
     ] = None,
     parallel: Annotated[int, typer.Option(help="Copy so many ranges of a table at a time.", min=1, max=32)] = 1,
+    processes: ProcessesOption = 1,
+    dask: DaskOption = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Delete what is in the target's tables, and begin anew.")
     ] = False,
@@ -68,7 +73,11 @@ def copy(
 
     Exit status: 0 everything is copied; 1 the target refuses rows of a table; 130 interrupted; 3 could not run.
     """
-    if documents := documents_from(config, cancel=cancel, despite_reverse=despite_reverse):
+    sharing = Sharing(processes, dask)
+    if parallel > 1 and sharing.option:
+        raise SynclineError(f"{sharing.option} does not go with --parallel", hint="leave --parallel out")
+    alone = {"processes": processes > 1, "dask": dask}
+    if documents := documents_from(config, cancel=cancel, despite_reverse=despite_reverse, **alone):
         of_documents.require_one(parallel)
         if dry_run:
             of_documents.say_what(documents, entities or [], as_json=as_json)
@@ -76,7 +85,7 @@ def copy(
         asked = of_documents.Wish(entities or [], rate, replace, sweep=False, as_json=as_json)
         of_documents.copy_documents(documents, asked, again="syncline copy")
         return
-    wish = Wish(entities or [], parallel, rate, replace, as_json, despite_reverse)
+    wish = Wish(entities or [], parallel, rate, replace, as_json, despite_reverse, sharing)
     settings = configured(config)
     if cancel:
         names = run(_cancel(settings, wish))
@@ -118,7 +127,10 @@ async def _copy(settings: Settings, wish: Wish) -> list[Progress]:
     tune_garbage_collection()
     with (lines if wish.as_json else bars)(shown) as show:
         options: dict[str, Callable[[Progress], None] | int] = {"on_progress": show, "parallel": wish.parallel}
-        async with opened_copier(settings, _pacing(wish), **options) as (copier, plans):
+        async with (
+            wish.sharing.executing(settings) as executor,
+            opened_copier(settings, _pacing(wish), executor=executor, **options) as (copier, plans),
+        ):
             wanted = chosen(plans, wish.entities)
             if wish.despite:
                 await require_right_side_of(settings, [plan.name for plan in wanted], "a copy", despite=wish.despite)

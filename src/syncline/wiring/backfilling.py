@@ -11,11 +11,9 @@ from syncline.backfill.pace import Pace
 from syncline.backfill.runner import Progress, Runner
 from syncline.config import Settings
 from syncline.engines.postgres.marking import SqlMarking
-from syncline.engines.postgres.verification.passes import SqlPasses
 from syncline.ports import Plan, Plans, Same, Target
 from syncline.postgres.connection import Connection
-from syncline.version import __version__
-from syncline.wiring.sides import open_plans, open_ranges, opened_source, opened_target
+from syncline.wiring.sides import open_plans, open_ranges, opened_source, opened_target, same_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class Bench:
 
     async def same(self, plan: Plan) -> Same:
         """Say what whoever runs a task must share."""
-        return Same(__version__, await SqlPasses(self.source).guard(), plan.projection.fingerprint)
+        return await same_here(self.source, plan)
 
 
 @contextlib.asynccontextmanager

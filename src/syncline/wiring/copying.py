@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from syncline.config import Settings
@@ -19,20 +21,25 @@ from syncline.errors import (
     ForeignTargetError,
 )
 from syncline.ports import (
+    Executor,
     Identity,
     Plans,
     Target,
     same_system,
 )
+from syncline.ports.copying import Carrier
 from syncline.postgres.connection import Connection, identify
 from syncline.postgres.dialect import Dialect, dialect_of
 from syncline.postgres.path import pin_path
-from syncline.wiring.sides import open_plans, opened_source, opened_target, written_at
+from syncline.wiring.carrying import DistantCarrier
+from syncline.wiring.sides import open_plans, opened_source, opened_target, same_here, written_at
 
 
 @contextlib.asynccontextmanager
-async def opened_copier(settings: Settings, pacing: Pacing, **options: Any) -> AsyncIterator[tuple[Copier, Plans]]:
-    """Open what copies tables, for a block; ``options`` are those of ``Copier``.
+async def opened_copier(
+    settings: Settings, pacing: Pacing, *, executor: Executor | None = None, **options: Any
+) -> AsyncIterator[tuple[Copier, Plans]]:
+    """Open what copies tables, for a block; ``options`` are those of ``Copier``, ``executor`` carries ranges over.
 
     Raises:
         ConfigError: the target is no PostgreSQL.
@@ -55,7 +62,11 @@ async def opened_copier(settings: Settings, pacing: Pacing, **options: Any) -> A
         async with await connect_target(settings.target.url, connect_seconds=wait, statement_seconds=86_400) as there:
             ranges = SqlRanges(there, source, schema, link=settings.link.tag)
 
-            def carrier() -> SqlCarrier:
+            loop = asyncio.get_running_loop()
+
+            def carrier() -> Carrier:
+                if executor is not None:
+                    return DistantCarrier(executor, loop, pacing.rate, partial(same_here, source))
                 return SqlCarrier(
                     settings.source.url,
                     settings.target.url,
@@ -67,6 +78,8 @@ async def opened_copier(settings: Settings, pacing: Pacing, **options: Any) -> A
                     connect_seconds=wait,
                 )
 
+            if executor is not None:
+                options["parallel"] = executor.width
             linked = list(plans.by_id.values())
             yield Copier(SqlCopies(source), ranges, target, carrier, pacing, linked=linked, **options), plans
 

@@ -7,12 +7,17 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from syncline.config import Settings
+from syncline.copying.copier import Copier
+from syncline.copying.pace import Pacing
 from syncline.errors import SynclineError
 from syncline.ports import Plan, Plans
+from syncline.postgres.connection import Connection
 from syncline.verify.part import Part, look_at, require_same
 from syncline.verify.sides import Sides
 from syncline.wiring.backfilling import Bench, TaskJob, opened_bench
-from syncline.wiring.sides import opened_sides
+from syncline.wiring.carrying import CarryJob, carried
+from syncline.wiring.copying import opened_copier
+from syncline.wiring.sides import opened_sides, opened_source, same_here
 
 
 class Performer:
@@ -28,6 +33,7 @@ class Performer:
         self._settings, self._stack = settings, stack
         self._sides: tuple[Sides, Plans] | None = None
         self._bench: Bench | None = None
+        self._copier: tuple[Copier, Plans, Connection] | None = None
 
     async def perform(self, job: Any) -> Any:
         """Do a job.
@@ -47,6 +53,15 @@ class Performer:
             plan = _named(self._bench.plans, job.entity)
             require_same(plan.name, job.same, await self._bench.same(plan))
             return await self._bench.runner(job.owner).run(job.task)
+        if isinstance(job, CarryJob):
+            if self._copier is None:
+                source = await self._stack.enter_async_context(opened_source(self._settings))
+                opened = await self._stack.enter_async_context(opened_copier(self._settings, Pacing(None)))
+                self._copier = *opened, source
+            copier, plans, source = self._copier
+            plan = _named(plans, job.entity)
+            require_same(plan.name, job.same, await same_here(source, plan))
+            return await carried(copier, plan, job)
         raise TypeError(f"no job: {type(job).__name__}")
 
 

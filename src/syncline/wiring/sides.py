@@ -17,6 +17,7 @@ from syncline.engines.postgres.plans import compile_declared
 from syncline.engines.postgres.target import claims
 from syncline.engines.postgres.target.inspection import SqlInspection
 from syncline.engines.postgres.target.target import SqlTarget
+from syncline.engines.postgres.verification.passes import SqlPasses
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import (
     CommandNeededError,
@@ -33,7 +34,9 @@ from syncline.ports import (
     ConfiguredTarget,
     Executor,
     Inspection,
+    Plan,
     Plans,
+    Same,
     Target,
     require_right_side,
 )
@@ -43,6 +46,7 @@ from syncline.postgres.loaders import register_loaders
 from syncline.postgres.path import pin_path
 from syncline.verify.one_pass import Step
 from syncline.verify.sides import Sides
+from syncline.version import __version__
 
 
 def open_target(settings: Settings) -> ConfiguredTarget:
@@ -179,6 +183,11 @@ async def open_ranges(settings: Settings, stack: contextlib.AsyncExitStack) -> C
     with contextlib.suppress(SynclineError):
         return await stack.enter_async_context(opened_replica(settings))
     return None
+
+
+async def same_here(source: Connection, plan: Plan) -> Same:
+    """Say what another process that works for this one must share."""
+    return Same(__version__, await SqlPasses(source).guard(), plan.projection.fingerprint)
 
 
 async def open_plans(settings: Settings, connection: Connection, *, copying: bool = False) -> Plans:
