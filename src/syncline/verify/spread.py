@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from syncline.ending import end
 from syncline.ports import Executor, Plan, Same, SourceDigests, SourceSide, Stretch
+from syncline.verify.comparison import Comparison
 from syncline.verify.part import Part, PartLooked, same_of
 from syncline.verify.walk import Walk, Walked
 
@@ -18,6 +19,8 @@ FIRST, LEAST, MOST = 5000, 500, 500_000
 """Records of a part."""
 SECONDS = 2.0
 """A part takes about so long: what is lost with a process is little, and a pass is kept often."""
+BEAT_SECONDS = 2.0
+"""So often a step says that nothing has come yet: the claim of the pass is kept, and suspects are looked at."""
 END_SECONDS = 5.0
 
 
@@ -84,7 +87,11 @@ class SpreadWalk:
                     if not begun:
                         return
                     part, last, looking = begun[0]
-                    looked = await looking
+                    while not (await asyncio.wait({looking}, timeout=BEAT_SECONDS))[0]:
+                        yield Walked(
+                            Comparison(), replace(part, end=left.end), over=False, records=0, documents=0, sample=()
+                        )
+                    looked = looking.result()
                     begun.popleft()
                     walked = looked.walked
                     self._fit(looked)

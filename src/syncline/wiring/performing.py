@@ -71,8 +71,8 @@ async def answer(performer: Performer, job: Any) -> Any:
         return await performer.perform(job)
     except SynclineError as error:
         return error
-    except Exception:  # noqa: BLE001  whoever waits for the answer has to be told
-        return RuntimeError(f"in a process of the command:\n{traceback.format_exc()}")
+    except Exception as error:  # noqa: BLE001  whoever waits for the answer has to be told
+        return RuntimeError(f"{type(error).__name__}: {error}, in a process of the command\n{traceback.format_exc()}")
 
 
 def _named(plans: Plans, name: str) -> Plan:
