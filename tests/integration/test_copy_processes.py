@@ -44,6 +44,12 @@ def test_ranges_are_carried_over_by_several(copy):
     assert (table["rows"], table["finished"], table["ranges_done"]) == (ROWS, True, table["ranges"])
     assert table["ranges"] >= 3
     assert whole(copy)
+    report = copy.json("verify", "--rate", "0", "--processes", "2")
+    assert (report["verdict"], report["entities"][0]["records"]) == ("equal", ROWS)
+    copy.there.execute("DELETE FROM many WHERE id IN (1, 350001); UPDATE many SET v = 0 WHERE id = 699999")
+    report = copy.json("verify", "--rate", "0", "--processes", "2", status=1)
+    found = {(one["key"], one["kind"]) for one in report["entities"][0]["findings"]}
+    assert found == {("1", "missing"), ("350001", "missing"), ("699999", "different")}
 
 
 def test_the_range_of_a_killed_process_is_carried_again(copy):
