@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from syncline.backfill import command, dividing
 from syncline.backfill.pace import Pace, Pacer
 from syncline.ports import Task, TaskKind
-from tests.integration.test_verify_processes import PATIENCE, awaited, children_of, gone
+from tests.integration.test_verify_processes import PATIENCE, awaited, begun, children_of, gone
 from tests.pairs import entity, paired
 from tests.relay import Relay
 
@@ -35,7 +36,7 @@ async def pair(database, mongo_url, mongo_db, tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     entities = [entity("items"), entity("pairs")]
     async with paired(database, mongo_url, mongo_db, TABLES, entities) as pair:
-        relay = Relay(database, entities, None, mongo=(mongo_url, mongo_db))
+        relay = Relay(database, entities, None, mongo=(mongo_url, mongo_db), grace=timedelta(seconds=25))
         with contextlib.closing(relay.conn):
             (tmp_path / "syncline.toml").write_text(relay.toml())
             pair.relay = relay
@@ -132,7 +133,7 @@ async def test_a_task_that_shares_nothing_has_its_rate(pair):
 
 async def test_the_range_of_a_killed_process_is_marked_all_the_same(pair, tmp_path):
     with filling(tmp_path, "items", "--rate", "4000", "--processes", "2", "--no-sweep") as running:
-        first = awaited(lambda: len(children_of(running.pid)) == 2 and children_of(running.pid))
+        first = begun(running)
         awaited(lambda: marked(pair))
         for pid in first:
             os.kill(pid, signal.SIGKILL)
@@ -144,13 +145,13 @@ async def test_the_range_of_a_killed_process_is_marked_all_the_same(pair, tmp_pa
 
 async def test_ctrl_c_ends_all_of_them_and_the_next_call_goes_on(pair, tmp_path):
     with filling(tmp_path, "items", "--rate", "2000", "--processes", "2", "--no-sweep") as running:
-        begun = awaited(lambda: len(children_of(running.pid)) == 2 and children_of(running.pid))
+        pids = begun(running)
         awaited(lambda: marked(pair))
         os.killpg(running.pid, signal.SIGINT)
         out, err = running.communicate(timeout=PATIENCE)
     assert (running.returncode, json.loads(out)["interrupted"]) == (130, True)
     assert "Traceback" not in err
-    gone(begun)
+    gone(pids)
     assert 0 < marked(pair) < ROWS
     assert pair.sql("SELECT count(*), count(claimed_by) FROM syncline.task") == [(2, 0)]
     status, _, err = filled(tmp_path, "items", "--rate", "0", "--no-sweep")
@@ -160,11 +161,11 @@ async def test_ctrl_c_ends_all_of_them_and_the_next_call_goes_on(pair, tmp_path)
 
 async def test_when_the_command_is_killed_they_give_back_what_they_hold(pair, tmp_path):
     with filling(tmp_path, "items", "--rate", "2000", "--processes", "2", "--no-sweep") as running:
-        begun = awaited(lambda: len(children_of(running.pid)) == 2 and children_of(running.pid))
+        pids = begun(running)
         awaited(lambda: marked(pair))
         running.kill()
         running.wait()
-        gone(begun)
+        gone(pids)
     assert pair.sql("SELECT count(*), count(claimed_by) FROM syncline.task") == [(2, 0)]
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests import engines
 from tests.copies import Copy
 from tests.integration.test_copy_command import started
-from tests.integration.test_verify_processes import PATIENCE, awaited, children_of, gone
+from tests.integration.test_verify_processes import PATIENCE, begun, gone
 
 ROWS = 700_000
 TABLES = "CREATE TABLE many (id int PRIMARY KEY, v int)"
@@ -41,7 +41,7 @@ def whole(copy):
 
 def test_ranges_are_carried_over_by_several(copy):
     (table,) = copy.json("copy", "--rate", "0", "--processes", "2")["tables"]
-    assert (table["rows"], table["finished"], table["ranges_done"]) == (ROWS, True, table["ranges"])
+    assert (table["rows"], table["finished"], table["rangesDone"]) == (ROWS, True, table["ranges"])
     assert table["ranges"] >= 3
     assert whole(copy)
     report = copy.json("verify", "--rate", "0", "--processes", "2")
@@ -54,7 +54,7 @@ def test_ranges_are_carried_over_by_several(copy):
 
 def test_the_range_of_a_killed_process_is_carried_again(copy):
     process = started(copy, "--json", "--rate", "200000", "--processes", "2")
-    first = awaited(lambda: len(children_of(process.pid)) == 2 and children_of(process.pid))
+    first = begun(process)
     os.kill(first[0], signal.SIGKILL)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
@@ -64,13 +64,13 @@ def test_the_range_of_a_killed_process_is_carried_again(copy):
 
 def test_ctrl_c_ends_all_of_them_and_the_next_one_goes_on(copy):
     process = started(copy, "--json", "--rate", "50000", "--processes", "2")
-    begun = awaited(lambda: len(children_of(process.pid)) == 2 and children_of(process.pid))
+    pids = begun(process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert b"`syncline copy` goes on from here" in err
     assert b"Traceback" not in err
-    gone(begun)
+    gone(pids)
     assert copy.json("copy", "--rate", "0")["tables"][0]["finished"]
     assert whole(copy)
 

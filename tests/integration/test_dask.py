@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 import time
 from datetime import timedelta
+from typing import Any
 
 import distributed
 import pytest
@@ -20,6 +22,7 @@ from syncline.verify import part as parts
 from syncline.verify.part import Part
 from syncline.wiring import clusters
 from syncline.wiring.clusters import opened_cluster
+from tests import leftovers
 from tests.integration.test_backfill_processes import filled, filling, marked
 from tests.integration.test_verify_processes import (
     PATIENCE,
@@ -33,18 +36,19 @@ from tests.integration.test_verify_processes import (
 )
 
 __all__ = ["pair"]
+QUIET: dict[str, Any] = {"processes": True, "dashboard_address": ":0", "silence_logs": 50}
 
 
 @pytest.fixture
 def cluster(pair, tmp_path, monkeypatch):
     """A scheduler and two workers, processes each, which read the configuration that their environment names."""
     monkeypatch.setenv("SYNCLINE_CONFIG", str(tmp_path / "syncline.toml"))
-    quiet = {"dashboard_address": None, "silence_logs": 50}
-    folder = str(tmp_path / "dask")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, local_directory=folder, **quiet
-    ) as made:
-        yield made
+    with contextlib.ExitStack() as stack:
+        with leftovers.serving_several():  # the process in which multiprocessing keeps count stays
+            made = distributed.LocalCluster(
+                n_workers=2, threads_per_worker=1, local_directory=tmp_path / "dask", **QUIET
+            )
+        yield stack.enter_context(made)
 
 
 def pids(cluster):
@@ -141,9 +145,7 @@ async def test_no_scheduler_no_worker_no_package_are_said(pair, tmp_path, monkey
     with pytest.raises(SynclineError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         async with opened_cluster("tcp://127.0.0.1:9", ""):
             pass
-    async with distributed.LocalCluster(
-        n_workers=0, processes=True, dashboard_address=None, silence_logs=50, asynchronous=True
-    ) as empty:
+    async with distributed.LocalCluster(n_workers=0, asynchronous=True, **QUIET) as empty:
         with pytest.raises(SynclineError, match="has no worker"):
             async with opened_cluster(empty.scheduler_address, ""):
                 pass

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -43,7 +44,7 @@ async def pair(database, mongo_url, mongo_db, tmp_path, monkeypatch):
         for name in ("items", "words"):
             await pair.backfill(name)
         await pair.drain()
-        relay = Relay(database, entities, None, mongo=(mongo_url, mongo_db))
+        relay = Relay(database, entities, None, mongo=(mongo_url, mongo_db), grace=timedelta(seconds=25))
         with contextlib.closing(relay.conn):
             (tmp_path / "syncline.toml").write_text(relay.toml())
         yield pair
@@ -88,6 +89,17 @@ def awaited(look):
     return found
 
 
+def begun(command, number=2):
+    """Wait for the processes that do parts for a command; it must not have ended meanwhile."""
+
+    def look():
+        assert command.poll() is None, command.communicate()
+        found = children_of(command.pid)
+        return len(found) == number and found
+
+    return awaited(look)
+
+
 def gone(pids):
     def over():
         return not any(Path(f"/proc/{pid}").exists() for pid in pids)
@@ -129,7 +141,7 @@ async def test_the_certificate_is_one(pair, tmp_path):
 async def test_the_part_of_a_killed_process_is_looked_at_again(pair, tmp_path):
     damage(pair.docs)
     with verifying(tmp_path, "items", "--rate", "4000", "--processes", "2") as command:
-        first = awaited(lambda: len(children_of(command.pid)) == 2 and children_of(command.pid))
+        first = begun(command)
         time.sleep(0.5)
         for pid in first:
             os.kill(pid, signal.SIGKILL)
@@ -142,14 +154,14 @@ async def test_the_part_of_a_killed_process_is_looked_at_again(pair, tmp_path):
 
 async def test_ctrl_c_ends_all_of_them_and_the_next_one_goes_on(pair, tmp_path):
     with verifying(tmp_path, "items", "--rate", "3000", "--processes", "2") as command:
-        begun = awaited(lambda: len(children_of(command.pid)) == 2 and children_of(command.pid))
+        pids = begun(command)
         awaited(lambda: pair.sql("SELECT 1 FROM syncline.verification"))
         os.killpg(command.pid, signal.SIGINT)
         _, err = command.communicate(timeout=PATIENCE)
     assert command.returncode == 130
     assert "`syncline verify --resume` goes on where it was" in err
     assert "Traceback" not in err
-    gone(begun)
+    gone(pids)
     status, report, err = verified(tmp_path, "items", "--rate", "0", "--processes", "3", "--resume")
     assert (status, report["entities"][0]["records"]) == (0, ROWS), err
     assert len(report["entities"][0]["resumed"]) == 1
@@ -157,15 +169,15 @@ async def test_ctrl_c_ends_all_of_them_and_the_next_one_goes_on(pair, tmp_path):
 
 async def test_when_the_command_is_killed_they_end(pair, tmp_path):
     with verifying(tmp_path, "items", "--rate", "1000", "--processes", "2") as command:
-        begun = awaited(lambda: len(children_of(command.pid)) == 2 and children_of(command.pid))
+        pids = begun(command)
         command.kill()
         command.wait()
-        gone(begun)
+        gone(pids)
 
 
 async def test_their_error_is_the_command_s(pair, tmp_path, monkeypatch):
     with verifying(tmp_path, "items", "--rate", "1000", "--processes", "2") as command:
-        awaited(lambda: len(children_of(command.pid)) == 2)
+        begun(command)
         pair.sql("ALTER TABLE items RENAME TO elsewhere")
         out, err = command.communicate(timeout=PATIENCE)
     assert (command.returncode, out) == (3, "")
