@@ -63,7 +63,7 @@ def filled(folder, *options):
 
 def marked(pair, name="items"):
     """Count the keys that are marked, each once."""
-    ((keys,),) = pair.sql(f"SELECT count(DISTINCT key) FROM syncline.outbox WHERE entity = {pair.plan(name).id}")
+    ((keys,),) = pair.sql(f"SELECT count(DISTINCT key) FROM syncline.waiting WHERE entity = {pair.plan(name).id}")
     return keys
 
 
@@ -71,7 +71,7 @@ async def test_each_record_is_marked_once_in_ranges_that_follow_each_other(pair,
     status, report, err = filled(tmp_path, "items", "--processes", "3", "--no-sweep", "--rate", "0")
     assert status == 0, err
     assert (len(report["tasks"]), sum(task["marked"] for task in report["tasks"])) == (3, ROWS)
-    assert pair.sql("SELECT count(*) FROM syncline.outbox") == [(ROWS,)]
+    assert pair.sql("SELECT count(*) FROM syncline.waiting") == [(ROWS,)]
     assert marked(pair) == ROWS
     assert pair.sql("SELECT count(*) FROM syncline.task") == [(0,)]
 
@@ -192,6 +192,6 @@ async def test_with_a_worker_all_is_equal_in_the_end(pair, tmp_path):
         assert {(task["entity"], task["kind"]) for task in report["tasks"]} == {
             (name, kind) for name in ("items", "pairs") for kind in ("backfill", "sweep")
         }
-        awaited(lambda: pair.sql("SELECT count(*) FROM syncline.outbox") == [(0,)])
+        awaited(lambda: pair.sql("SELECT count(*) FROM syncline.waiting") == [(0,)])
     report = await pair.verify()
     assert report.exit_status == 0

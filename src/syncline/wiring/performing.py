@@ -9,7 +9,7 @@ from typing import Any
 from syncline.config import Settings
 from syncline.copying.copier import Copier
 from syncline.copying.pace import Pacing
-from syncline.errors import SynclineError
+from syncline.errors import SynclineError, UnlikeWorkerError
 from syncline.ports import Plan, Plans
 from syncline.postgres.connection import Connection
 from syncline.verify.part import Part, look_at, require_same
@@ -79,4 +79,5 @@ def _named(plans: Plans, name: str) -> Plan:
     for plan in plans.by_id.values():
         if plan.name == name:
             return plan
-    raise SynclineError(f"{name}: {plans.problems.get(name, 'the configuration here declares no such entity')}")
+    said = plans.problems.get(name, "its configuration declares no such entity")
+    raise UnlikeWorkerError(f"{name}: {said}", hint="give it the configuration of the command, and start again")
