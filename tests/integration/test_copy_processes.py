@@ -44,6 +44,8 @@ def test_ranges_are_carried_over_by_several(copy):
     assert (table["rows"], table["finished"], table["rangesDone"]) == (ROWS, True, table["ranges"])
     assert table["ranges"] >= 3
     assert whole(copy)
+    with copy.worker():
+        copy.drained()
     report = copy.json("verify", "--rate", "0", "--processes", "2")
     assert (report["verdict"], report["entities"][0]["records"]) == ("equal", ROWS)
     copy.there.execute("DELETE FROM many WHERE id IN (1, 350001); UPDATE many SET v = 0 WHERE id = 699999")
