@@ -150,7 +150,7 @@ def other(postgres):
 async def many(database, other, monkeypatch):
     """Tables of several stretches: one whose keys both sides sort alike, one that is looked up key by key."""
     monkeypatch.setattr(digest_look, "RECORDS", 100)
-    monkeypatch.setattr("syncline.verify.one_pass.RECORDS", 100)
+    monkeypatch.setattr("syncline.verify.walking.RECORDS", 100)
     async with tables(database, other, MANY, entity("item"), entity("word")) as made:
         yield made
 
