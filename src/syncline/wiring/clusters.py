@@ -119,12 +119,12 @@ def look_at_worker(link: str) -> str:
 
 
 def do_job(job: Any, link: str) -> Any:
-    """Do a job in a thread of a worker, with connections that are opened for it; a refusal has the worker's name."""
+    """Do a job in a thread of a worker, with connections that are opened for it; an error has the worker's name."""
     from distributed import get_worker
 
     found = ending.run(_done(job, link))
-    if isinstance(found, UnlikeWorkerError):
-        return UnlikeWorkerError(f"the worker {get_worker().address}: {found.message}", hint=found.hint)
+    if isinstance(found, SynclineError):
+        found.message = f"the worker {get_worker().address}: {found.message}"
     return found
 
 
