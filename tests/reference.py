@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import types
 import typing
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -109,12 +112,26 @@ def configuration() -> str:
 def _section(name: str, model: type[BaseModel]) -> str:
     lines = [f"## `{name}`", "", (model.__doc__ or "").strip(), ""]
     lines += ["| setting | type | default | meaning |", "|---|---|---|---|"]
+    meanings = _meanings(model)
     for field, info in model.model_fields.items():
-        meaning = " ".join((info.description or "").split()).replace("|", "\\|")
+        meaning = " ".join(meanings.get(field, "").split()).replace("|", "\\|")
         setting = info.validation_alias or field
         kind = "seconds" if str(setting).endswith("_seconds") else _type(info.annotation)
         lines.append(f"| `{setting}` | {kind} | {_default(info)} | {meaning} |")
     return "\n".join([*lines, ""])
+
+
+def _meanings(model: type[BaseModel]) -> dict[str, str]:
+    """Read what stands below each field. (Pydantic can do so, too: each time that a command starts, for nobody.)"""
+    found = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            (defined,) = ast.parse(inspect.getsource(base)).body
+            for one, following in pairwise(defined.body if isinstance(defined, ast.ClassDef) else ()):
+                match one, following:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                        found[name] = text
+    return found
 
 
 def _type(annotation: Any) -> str:

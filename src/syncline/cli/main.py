@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
@@ -135,6 +136,7 @@ def _main(
 
 def main() -> None:
     """Run the command; the entry point of the package."""
+    gc.set_threshold(50_000, 20, 100)  # what is imported stays: to walk it over and over is a tenth of a short command
     try:
         app()
     except KeyboardInterrupt:  # before or after the command itself, where the boundary does not reach

@@ -84,7 +84,7 @@ class Documents:
 class DocumentSourceConfig(Section):
     """`[source]` of a file with collections: the MongoDB whose documents are the truth."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     watch: bool = False
     """Workers also read change events, and mark what is written past the wrapper; it needs a replica set."""

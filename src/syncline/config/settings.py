@@ -70,9 +70,7 @@ Duration = Annotated[timedelta | None, BeforeValidator(duration)]
 class Section(BaseModel):
     """A table of the file. Frozen; unknown names are errors."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
 
 
 class SourceSettings(Section):
