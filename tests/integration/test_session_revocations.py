@@ -25,12 +25,14 @@ from syncline.cache import (
     revocation_sql,
     setup_sql,
 )
+from syncline.cache.revocations import digest
 from syncline.errors import ConfigError, NotInstalledError, PoolerError
 from tests.bouncer import bouncer
 from tests.unit.test_cache import SOON, Loads
 from tests.valkey import PrivateValkey, running_valkey
 
 Make = Callable[[], Any]
+AGED = "UPDATE syncline_sessions.revocation SET at = now() - interval '11 minutes'"
 
 
 @pytest.fixture
@@ -267,12 +269,40 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path):
 
 def test_setting_up_twice_and_removing_leave_what_they_should(primary: psycopg.Connection[Any]):
     primary.execute(setup_sql())
-    primary.execute(revocation_sql("s1"))
-    primary.execute("UPDATE syncline_sessions.revocation SET at = now() - interval '11 minutes'")
-    primary.execute(revocation_sql("s2"))
-    assert primary.execute("SELECT count(*) FROM syncline_sessions.revocation").fetchone() == (1,), "old rows go"
+    for name in ("s1", "s2"):
+        primary.execute(revocation_sql(name))
+    primary.execute(AGED)
+    primary.execute(revocation_sql("s3"))
+    assert digest("s1").hex() not in revoked(primary), "old rows go"
     primary.execute(removal_sql())
     assert primary.execute("SELECT to_regnamespace('syncline_sessions')").fetchone() == (None,)
+
+
+def test_a_revocation_stays_for_ten_minutes_from_the_end_of_its_transaction(
+    primary: psycopg.Connection[Any], database: str
+):
+    """Who polls sees it only then, however long ago it was written."""
+    with psycopg.connect(database) as late:
+        late.execute(revocation_sql("late"))
+        late.execute(AGED)
+        primary.execute(revocation_sql("early"))
+        primary.execute(AGED)
+        late.commit()
+    primary.execute(revocation_sql("another"))
+    assert digest("late").hex() in revoked(primary)
+
+
+def test_setting_up_again_keeps_what_an_earlier_release_has_written(primary: psycopg.Connection[Any]):
+    primary.execute(revocation_sql("s1"))
+    primary.execute("ALTER TABLE syncline_sessions.revocation DROP COLUMN ended")
+    primary.execute(AGED)
+    primary.execute(setup_sql())
+    primary.execute(revocation_sql("s2"))
+    assert revoked(primary) == [digest("s1").hex(), digest("s2").hex()]
+
+
+def revoked(primary: psycopg.Connection[Any]) -> list[str]:
+    return [name for (name,) in primary.execute("SELECT name FROM syncline_sessions.revocation ORDER BY id")]
 
 
 @pytest.fixture

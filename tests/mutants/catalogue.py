@@ -1944,7 +1944,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 "syncline/cache/listener.py",
                 "Listener.current",
-                "time.monotonic() < self._until",
+                "boottime() < self._until",
                 "self._ready.is_set()",
             )
         ],
@@ -1961,6 +1961,25 @@ MUTANTS: Sequence[Mutant] = (
         "a poll reads from the newest transaction on: one that commits late is never read",
         [Swap("syncline/cache/revocations.sql", "newer", "pg_snapshot_xmin", "pg_snapshot_xmax")],
         [f"{REVOCATIONS}::test_a_transaction_that_began_long_ago_and_commits_late_is_heard"],
+    ),
+    Mutant(
+        "sleep-is-no-silence",
+        "what was proved before the machine slept is taken for a proof of now",
+        [Swap("syncline/cache/listener.py", "Listener.current", "boottime()", "__import__('time').monotonic()")],
+        [f"{SESSIONS}::test_what_was_proved_before_the_machine_slept_proves_nothing"],
+    ),
+    Mutant(
+        "revocation-aged-while-it-ran",
+        "a revocation is old by when it was written: that of a long transaction goes before a poll has seen it",
+        [
+            Swap(
+                "syncline/cache/revocations.sql",
+                "setup",
+                "r.tx < (SELECT max(o.ended) FROM syncline_sessions.revocation AS o WHERE o.at < now() - interval '10 minutes')",
+                "r.at < now() - interval '10 minutes'",
+            )
+        ],
+        [f"{REVOCATIONS}::test_a_revocation_stays_for_ten_minutes_from_the_end_of_its_transaction"],
     ),
     # -- the schema of tables that move
     Mutant(

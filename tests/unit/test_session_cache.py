@@ -7,11 +7,12 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Any
 
 import pytest
 
-from syncline.cache import Event, OneProcess, SessionCache, revocation_sql
+from syncline.cache import Event, ListenedRevocations, OneProcess, SessionCache, revocation_sql
 from syncline.cache.polled import INTERVAL, Poll
 from syncline.cache.revocations import DELAY, Heard, digest
 from syncline.cache.sessions import UNKNOWN_SHARE
@@ -303,6 +304,16 @@ async def test_many_revocations_are_forgotten_in_a_safe_way(wire: Wire):
         load.go.set()
         await early
         assert len(cache) == 0
+
+
+def test_what_was_proved_before_the_machine_slept_proves_nothing(monkeypatch: pytest.MonkeyPatch):
+    """A clock that stands still meanwhile would say that a second has not passed, and that a session is as young."""
+    revocations = ListenedRevocations("postgresql://127.0.0.1:1/none")
+    revocations.proved(clock_gettime(CLOCK_BOOTTIME))
+    assert revocations.current()
+    monkeypatch.setattr("time.clock_gettime", lambda which: clock_gettime(which) + 3600 * (which == CLOCK_BOOTTIME))
+    assert not revocations.current()
+    assert SessionCache()._clock() > clock_gettime(CLOCK_BOOTTIME) + 3000
 
 
 async def test_one_process_needs_to_be_open():

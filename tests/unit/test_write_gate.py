@@ -11,6 +11,7 @@ from pymongo.errors import BulkWriteError
 from syncline.capture.documents.field import FIELD, drawn, under
 from syncline.capture.documents.gate import passing
 from syncline.capture.documents.updates import inserted, marked_update, merged, replacement, tombstone
+from syncline.clock import boottime
 from syncline.config.documents import Documents
 from syncline.engines.mongo.gates import Gate as MongoGate
 from syncline.errors import GateClosedError, MovedError, UnknownOutcomeError
@@ -18,7 +19,6 @@ from syncline.phases import Phase, under_way
 from syncline.phases.switching.opening import address_of_target
 from syncline.phases.switching.running import arun, run
 from syncline.phases.under_way import UnderWay
-from syncline.relay.clock import boottime
 
 
 class Gate:

@@ -12,6 +12,7 @@ import psycopg
 
 from syncline.cache.listener import INTERVAL, SILENCE, Listener
 from syncline.cache.revocations import Heard
+from syncline.clock import boottime
 from syncline.config.urls import host_of, source_url, without_pooler
 from syncline.errors import CacheUnavailableError, ConfigError, NotInstalledError, PoolerError
 from syncline.postgres.lent import Pooling, SourceConnection
@@ -114,7 +115,7 @@ class ListenedRevocations(Listener):
         await tell(self._url, names)
 
     async def _still_listens(self, connection: psycopg.AsyncConnection[Any]) -> bool:
-        asked = time.monotonic()
+        asked = boottime()
         async with asyncio.timeout(SILENCE):
             row = await (await connection.execute(queries()["ping"])).fetchone()
         if row != (connection.info.backend_pid, True):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 
 import structlog
 
 from syncline.cache.revocations import DELAY, Heard
+from syncline.clock import boottime
 from syncline.errors import SynclineError
 
 _log = structlog.get_logger("syncline")
@@ -48,7 +48,7 @@ class Listener(ABC):
 
     def current(self) -> bool:
         """Tell whether a proof of the last ``DELAY`` seconds is there."""
-        return time.monotonic() < self._until
+        return boottime() < self._until
 
     async def close(self) -> None:
         """Stop listening."""
@@ -70,7 +70,7 @@ class Listener(ABC):
         """
 
     def proved(self, asked: float) -> None:
-        """Note that what was committed before the server was asked, at this ``time.monotonic()``, has been heard."""
+        """Note that what was committed before the server was asked, at this ``boottime()``, has been heard."""
         self._until = asked + DELAY
         self._ready.set()
 

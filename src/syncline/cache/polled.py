@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from syncline.cache.listened import checked_url, connected, queries, tell
 from syncline.cache.listener import SILENCE, Listener
 from syncline.cache.revocations import DELAY, Heard
 from syncline.cache.sharing import Meeting, News, followed, led
+from syncline.clock import boottime
 
 INTERVAL = DELAY / 2
 """Seconds between two polls."""
@@ -55,14 +55,14 @@ class PolledRevocations(Listener):
         async with connected(self._url) as connection, led(self._meeting) as followers:
             poll = Poll()
             while True:
-                asked = time.monotonic()
+                asked = boottime()
                 async with asyncio.timeout(SILENCE):
                     row = await (await connection.execute(queries()["newer"], {"floor": poll.floor})).fetchone()
                 assert row is not None  # noqa: S101  a SELECT without FROM has one row
                 names = poll.read(asked, *row)
                 self._take(News(asked, names), heard)
                 followers.tell(News(asked, names))
-                await asyncio.sleep(max(0.0, asked + INTERVAL - time.monotonic()))
+                await asyncio.sleep(max(0.0, asked + INTERVAL - boottime()))
 
     async def _follow(self, heard: Heard) -> None:
         async with followed(self._meeting) as news:
@@ -92,7 +92,7 @@ class Poll:
         """Take the answer of a poll; give the names that are new, ``None`` where some may be missing.
 
         Args:
-            asked: ``time.monotonic()`` before it.
+            asked: ``boottime()`` before it.
             floor: the snapshot's low-water mark of transaction ids.
             ids: of the rows at or above the last floor.
             names: their names, as hexadecimal text.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from syncline.cache.listener import INTERVAL, SILENCE, Listener
 from syncline.cache.revocations import DELAY, Heard
 from syncline.cache.shared import client
+from syncline.clock import boottime
 from syncline.errors import CacheUnavailableError
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class PublishedRevocations(Listener):
 
     async def _pinged(self, channel: PubSub, heard: Heard) -> None:
         """Ping, and take in what comes until the answer and for ``INTERVAL`` after it."""
-        asked = time.monotonic()
-        until = asked + SILENCE
+        asked, began = boottime(), time.monotonic()
+        until = began + SILENCE
         answered = False
         await channel.ping()
         while (left := until - time.monotonic()) > 0:
@@ -79,6 +80,6 @@ class PublishedRevocations(Listener):
                 heard([bytes.fromhex(message["data"].decode())])
             elif kind == "pong":
                 self.proved(asked)
-                answered, until = True, asked + INTERVAL
+                answered, until = True, began + INTERVAL
         if not answered:
             raise TimeoutError("no answer to a ping")

@@ -9,6 +9,10 @@ CREATE TABLE IF NOT EXISTS syncline_sessions.revocation (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     name text NOT NULL
 );
+ALTER TABLE syncline_sessions.revocation
+    ADD COLUMN IF NOT EXISTS ended bigint NOT NULL DEFAULT 0,
+    ALTER COLUMN ended SET DEFAULT pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+COMMENT ON COLUMN syncline_sessions.revocation.ended IS 'Transactions below this number had ended when the row was written';
 COMMENT ON TABLE syncline_sessions.revocation IS
     'Digests of what was revoked in the last ten minutes, for processes that poll (Syncline)';
 CREATE INDEX IF NOT EXISTS revocation_tx ON syncline_sessions.revocation (tx);
@@ -16,10 +20,12 @@ CREATE INDEX IF NOT EXISTS revocation_at ON syncline_sessions.revocation (at);
 CREATE OR REPLACE FUNCTION syncline_sessions.revoke(names text[]) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+    -- Ten minutes from the end of its transaction, which may be long after its row was written: pollers see it only then.
     DELETE FROM syncline_sessions.revocation
     WHERE id IN (
         SELECT r.id FROM syncline_sessions.revocation AS r
-        WHERE r.at < now() - interval '10 minutes' ORDER BY r.at LIMIT 100 FOR UPDATE SKIP LOCKED
+        WHERE r.tx < (SELECT max(o.ended) FROM syncline_sessions.revocation AS o WHERE o.at < now() - interval '10 minutes')
+        ORDER BY r.tx LIMIT 100 FOR UPDATE SKIP LOCKED
     );
     INSERT INTO syncline_sessions.revocation (name) SELECT unnest(names);
     SELECT pg_notify('syncline_sessions', name) FROM unnest(names) AS name;

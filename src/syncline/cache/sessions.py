@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -14,6 +13,7 @@ from syncline.cache.memory import TAGS_PER_ENTRY, Versions
 from syncline.cache.observer import CacheObserver, Counts, Event
 from syncline.cache.revocations import DELAY, OneProcess, Revocations, digest
 from syncline.cache.shelf import Kept, Shelf
+from syncline.clock import boottime
 from syncline.errors import LoadCancelledError
 
 S = TypeVar("S")
@@ -55,7 +55,7 @@ class SessionCache(Generic[S]):
         size: int = 10_000,
         name: str = "sessions",
         observer: CacheObserver | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = boottime,
     ) -> None:
         self.name = name
         self.counts = Counts()

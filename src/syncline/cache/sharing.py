@@ -25,7 +25,7 @@ BEHIND_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What one poll read. ``time.monotonic`` is the same clock for all processes of a host."""
+    """What one poll read. ``boottime`` is the same clock for all processes of a host."""
 
     asked: float
     names: list[bytes] | None

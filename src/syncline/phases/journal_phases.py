@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from syncline.clock import boottime
 from syncline.engines.mongo.gates import APPLICATION as OPEN
 from syncline.engines.mongo.gates import LINK as GIVEN_TO_LINK
 from syncline.engines.mongo.gates import Gate
@@ -30,7 +31,6 @@ from syncline.phases.phase import Phase, reads_by
 from syncline.phases.shadow.report import Report
 from syncline.phases.standing import Place, Standing, Standings, highest
 from syncline.phases.under_way import UnderWay
-from syncline.relay.clock import boottime
 
 LEASE = timedelta(seconds=3)
 MONGODB, POSTGRESQL = "MongoDB", "PostgreSQL"

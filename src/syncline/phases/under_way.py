@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from syncline.clock import boottime
 from syncline.engines.mongo.gates import APPLICATION, Gate
-from syncline.relay.clock import boottime
 
 END_SECONDS = 0.25
 """So long a closing waits for them; what ends later is told that its outcome is unknown."""

@@ -1,17 +1,9 @@
-"""Clocks of the worker."""
+"""Pauses of the worker."""
 
 from __future__ import annotations
 
 import random
-import time
 from datetime import timedelta
-
-_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has only the second; it counts sleep there
-
-
-def boottime() -> float:
-    """Seconds on a clock that also counts while the machine (or this process) is suspended."""
-    return time.clock_gettime(_BOOTTIME)
 
 
 class Backoff:

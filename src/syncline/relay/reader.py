@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from syncline.clock import boottime
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SpentEpochError
 from syncline.model.mark import MAX_BATCH, Mark, lane_mask
 from syncline.ports import Plan, Source, States
 from syncline.relay.apart import GROUP, Apart, Crowds
-from syncline.relay.clock import boottime
 from syncline.relay.leases import Leases
 from syncline.relay.outcome import Outcome
 from syncline.relay.planner import Planner

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from syncline.clock import boottime
 from syncline.config.settings import WorkerSettings
 from syncline.errors import LaneLostError, SynclineError, TableLockedError, TargetError, TargetRefusedError, TooOldError
 from syncline.ports import Batch, Plan, Rejection, Report, Target
-from syncline.relay.clock import boottime
 from syncline.relay.conflicts import Conflicts
 from syncline.relay.outcome import Outcome
 from syncline.relay.outranked import Outranked
