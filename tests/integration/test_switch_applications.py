@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any, Self
 
 import psycopg
@@ -19,6 +17,7 @@ from httpx import ASGITransport, AsyncClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from syncline.clock import boottime
 from syncline.contrib.fastapi import problem_details
 from syncline.contrib.fastapi.writes import Writes
 from syncline.errors import GateClosedError, MovedError, UnknownOutcomeError
@@ -178,8 +177,7 @@ async def test_reads_follow_without_any_write(urls, monkeypatch):
         with application(urls[OLD], urls[NEW]) as app:
             assert app.serving("data") == "primary"
             await stage.switch(NEW)
-            clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 1)
-            monkeypatch.setattr(following, "time", clock)  # a second later
+            monkeypatch.setattr(following, "boottime", lambda: boottime() + 1)  # a second later, of sleep perhaps
             assert app.serving("data") == "data"
             with app.data.connection() as connection:
                 assert connection.execute("SELECT current_database()").fetchone()[0] in urls[NEW]

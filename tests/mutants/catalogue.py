@@ -109,6 +109,7 @@ GATE = f"{TESTS}/test_switch_gate.py"
 VERIFIED, RESTORED = f"{TESTS}/test_verified_token.py", f"{TESTS}/test_restored_sides.py"
 COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
 APPLICATIONS = f"{TESTS}/test_switch_applications.py"
+HANGING = f"{TESTS}/test_switch_hanging.py"
 COPYING = f"{POSTGRES}/copying"
 COPY = f"{TESTS}/test_copy.py"
 ONE_LINK = "tests/cases/test_one_link_a_table.py"
@@ -3108,6 +3109,50 @@ MUTANTS: Sequence[Mutant] = (
         "the side that opens hands out numbers that the other one has handed out",
         [Swap(f"{SWITCH}/sequences.py", "raise_sequences", "await _set(target, values, number)", "pass")],
         ["tests/integration/test_switch_sequences.py::test_every_sequence_of_the_tables_goes_on_beyond_the_other_side"],
+    ),
+    Mutant(
+        "the-side-that-hangs-is-asked",
+        "the database's own server is asked before the one that serves its tables",
+        [Swap(f"{SWITCH}/following.py", "Following._ask", "sides and self._split", "None")],
+        [f"{HANGING}::test_the_side_that_does_not_serve_is_not_asked"],
+    ),
+    Mutant(
+        "who-does-not-move-waits",
+        "tables that do not move wait for the answer of a server that hangs",
+        [
+            Swap(
+                f"{SWITCH}/following.py",
+                "Following.look_again",
+                "_BUSY_SECONDS if self._are_unmoved(databases) else -1",
+                "-1",
+            )
+        ],
+        [f"{HANGING}::test_tables_that_do_not_move_are_served_while_the_server_of_those_that_do_hangs"],
+    ),
+    Mutant(
+        "answers-waited-for-for-ever",
+        "the answer of a server that hangs is waited for as long as it hangs",
+        [Swap(f"{SWITCH}/limited.py", "_limited", "not ready and time.monotonic() >= until", "False")],
+        [f"{HANGING}::test_an_answer_is_not_waited_for_for_ever"],
+    ),
+    Mutant(
+        "a-fork-inherits-connections",
+        "a forked process uses the connections of its parent",
+        [Swap("syncline/split/server.py", "Server._begin_anew", "self._begin()", "None")],
+        [f"{HANGING}::test_a_forked_process_has_connections_of_its_own"],
+    ),
+    Mutant(
+        "reading-sessions-stay",
+        "a session that only reads stays on the side of its first statement",
+        [
+            Swap(
+                "syncline/split/sessions.py",
+                "RoutedSession.get_bind",
+                "self._reading or name not in self._begun",
+                "name not in self._begun",
+            )
+        ],
+        [f"{HANGING}::test_a_session_that_only_reads_follows_from_one_statement_to_the_next"],
     ),
     Mutant(
         "sequences-of-another-coordinator",

@@ -29,6 +29,11 @@ class _Guarded:
         super().__init__(*args, **kwargs)
         self.ledger = Ledger()
 
+    @property
+    def is_set(self) -> bool:
+        """Whether its transactions are of a kind of their own."""
+        return (self.isolation_level, self.read_only, self.deferrable) != (None, None, None)  # type: ignore[attr-defined]
+
     def check(self, query: Any, params: Any) -> None:
         """Look at a statement.
 
@@ -54,6 +59,8 @@ class CheckedConnection(_Guarded, psycopg.Connection[Any]):
     def restore(self) -> None:
         """Make it as it was before it was lent."""
         self.autocommit = False
+        if self.is_set:
+            self.isolation_level = self.read_only = self.deferrable = None
         self._make_checked()
 
     def _make_checked(self) -> None:
@@ -72,6 +79,10 @@ class CheckedAsyncConnection(_Guarded, psycopg.AsyncConnection[Any]):
     async def restore(self) -> None:
         """Make it as it was before it was lent."""
         await self.set_autocommit(False)
+        if self.is_set:
+            await self.set_isolation_level(None)
+            await self.set_read_only(None)
+            await self.set_deferrable(None)
         self._make_checked()
 
     def _make_checked(self) -> None:

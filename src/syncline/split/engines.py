@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from syncline.errors import NamedDatabaseError
+from syncline.forking import after_fork
 from syncline.split.address import Address
 from syncline.split.closed import is_open
 from syncline.split.connecting import told
@@ -48,6 +49,15 @@ class Engines:
         self._lock = threading.Lock()
         self._loops: dict[str | None, asyncio.AbstractEventLoop] = {}
         self._warming: set[asyncio.Task[None]] = set()
+        after_fork(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """In a forked process: engines are kept, as they were handed out; their connections are the parent's."""
+        self._lock = threading.Lock()
+        for engine in (*self._engines.values(), *(each.sync_engine for each in self._async_engines.values())):
+            engine.dispose(close=False)
+        self._loops.clear()
+        self._warming.clear()
 
     def named(self, database: str) -> Engine:
         """Give the engine that refuses other databases' statements, on the side that serves its tables now."""

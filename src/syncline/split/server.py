@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from syncline.errors import ConfigError, NamedDatabaseError, NamedDatabaseUnavailableError
+from syncline.forking import after_fork, leave_to_parent
 from syncline.split.address import Address
 from syncline.split.checked import CheckedAsyncConnection, CheckedConnection, Look
 from syncline.split.closed import is_open
@@ -26,6 +27,11 @@ class Server:
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        self._begin()
+        self._closings = 0
+        after_fork(self._begin_anew)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._pool: ConnectionPool[CheckedConnection] | None = None
         self._async_pool: AsyncConnectionPool[CheckedAsyncConnection] | None = None
@@ -33,7 +39,11 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._kept = self._async_kept = 0
         """Connections that each pool keeps open although nobody may have asked for them."""
-        self._closings = 0
+
+    def _begin_anew(self) -> None:
+        """In a forked process: the parent's pools have no threads here, and on its connections answers would mix."""
+        leave_to_parent((self._pool, self._async_pool, self._loop))
+        self._begin()
 
     def open(self) -> ConnectionPool[CheckedConnection]:
         """Give the pool; the first time, see that there is something behind it.

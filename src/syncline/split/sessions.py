@@ -50,7 +50,10 @@ class RoutedSession(Session):
         self._databases = databases
         self._asynchronous = asynchronous
         self._begun: dict[str, Engine] = {}
-        """What the transaction has begun on: it stays there, also where its tables change sides meanwhile."""
+        """What the transaction has begun on: it stays there, also where its tables change sides meanwhile.
+
+        A session that only reads has one for each statement, and follows.
+        """
 
     def get_bind(
         self,
@@ -72,7 +75,7 @@ class RoutedSession(Session):
         if database is not None:
             self._databases.routing.expect(_tables(mapper, clause), database)
         name = database or self._database_of(mapper, clause)
-        if name not in self._begun:
+        if self._reading or name not in self._begun:
             self._begun[name] = self._engine(name)
         return self._begun[name]
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
 
+from syncline.clock import boottime
 from syncline.errors import NamedDatabaseError
+from syncline.forking import after_fork, leave_to_parent
 from syncline.split.address import Address
 from syncline.split.connecting import told
 from syncline.split.switching.gate import GateRow, Mode, gate_row, sql
+from syncline.split.switching.limited import LimitedConnection
 from syncline.split.switching.seen import Closings, SeenMove
 from syncline.split.switching.serving import given_up, see_that_it_serves, serving_side
 from syncline.split.switching.standby import Standby
@@ -24,6 +25,8 @@ EVERY_SECONDS = 0.4
 _OLD_SECONDS = 0.8
 _UNMOVED_SECONDS = 60.0
 """Without a gate it is looked again so seldom: it is there long before anything is switched."""
+_BUSY_SECONDS = 0.1
+"""So long whoever asks about tables that do not move waits for a question about others; the next one asks again."""
 
 
 class Following:
@@ -53,13 +56,19 @@ class Following:
         self._closings = Closings()
         self._elsewhere: set[str] = set()
         self._lock = threading.Lock()
-        self._process = os.getpid()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        after_fork(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """In a forked process: a thread of the parent may have the lock, and the connections are the parent's."""
+        leave_to_parent(self._connections)
+        self._lock, self._connections, self._thread = threading.Lock(), {}, None
+        self._fresh_until.clear()
 
     def stale(self, database: str) -> bool:
         """Tell whether the next question asks a server: asyncio sends it to a thread."""
-        return time.monotonic() >= self._fresh_until.get(database, 0.0) or self._process != os.getpid()
+        return boottime() >= self._fresh_until.get(database, 0.0)
 
     def serving(self, database: str) -> str:
         """Say whose server has a database's tables at present: its own, or the side that it moves from or to.
@@ -116,7 +125,7 @@ class Following:
 
     def asked_within(self, seconds: float) -> bool:
         """Tell whether the servers of all that move were asked so short a time ago."""
-        since = time.monotonic() - seconds
+        since = boottime() - seconds
         return all(self._asked_at.get(database, 0.0) > since for database in list(self._rows))
 
     def look_again(self, *databases: str, fresh_seconds: float = 0.0) -> None:
@@ -130,27 +139,33 @@ class Following:
             NamedDatabaseError: none could be asked, and none ever was.
 
         """
-        wanted = time.monotonic() - fresh_seconds
-        with self._lock:
-            if self._process != os.getpid():  # a fork: the connections are the parent's
-                self._connections, self._thread, self._process = {}, None, os.getpid()
+        wanted = boottime() - fresh_seconds
+        if not self._lock.acquire(timeout=_BUSY_SECONDS if self._are_unmoved(databases) else -1):
+            return
+        try:
             for database in databases or tuple(self._rows) or self._names:
                 if self._asked_at.get(database, 0.0) > wanted:
                     continue  # many are refused at once, and one answer is enough
-                self._asked_at[database] = time.monotonic()
+                self._asked_at[database] = boottime()
                 failure = self._ask(database)
                 self._closings.note(self._rows)
                 self._note_where(database)
                 if failure is not None and database not in self._fresh_until:
                     raise failure
                 known = self._rows.get(database)
-                self._fresh_until[database] = time.monotonic() + (_OLD_SECONDS if known else _UNMOVED_SECONDS)
+                self._fresh_until[database] = boottime() + (_OLD_SECONDS if known else _UNMOVED_SECONDS)
             if not self._rows:
                 self._disconnect()
             elif self._thread is None:
                 self._stop = threading.Event()
                 self._thread = threading.Thread(target=self._look, args=[self._stop], name="syncline gate", daemon=True)
                 self._thread.start()
+        finally:
+            self._lock.release()
+
+    def _are_unmoved(self, databases: tuple[str, ...]) -> bool:
+        """Tell whether the tables of these do not move, as far as is known: a server that hangs delays nobody else."""
+        return bool(databases) and all(one in self._fresh_until and one not in self._rows for one in databases)
 
     def _note_where(self, database: str) -> None:
         """Remember that another side has its tables: when all gates are gone then, they have stayed there."""
@@ -161,13 +176,18 @@ class Following:
             (self._elsewhere.discard if serves else self._elsewhere.add)(database)
 
     def _ask(self, database: str) -> NamedDatabaseError | None:
-        """Ask its own server, and the others only where that does not serve: one that is away delays nobody else."""
+        """Ask the server that served last, at first its own, and the others only where that does not serve any more.
+
+        One that is away, or hangs, delays nobody whose tables it does not serve.
+        """
         own = database if self._split else next(iter(self._addresses))
-        failure = self._noted(own)
-        row = self._rows.get(database, {}).get(own)
+        sides = self._rows.get(database)
+        first = serving_side(database, sides) if sides and self._split else own
+        failure = self._noted(first)
+        row = self._rows.get(database, {}).get(first)
         if failure is None and (row.mode is Mode.APPLICATION if row else database not in self._rows):
             return None
-        others = [self._noted(side) for side in self._addresses if side != own]
+        others = [self._noted(side) for side in self._addresses if side != first]
         return None if any(each is None for each in others) and database in self._rows else failure
 
     def _noted(self, side: str) -> NamedDatabaseError | None:
@@ -222,9 +242,9 @@ class Following:
     def _find_others(self) -> None:
         """Find the other sides of databases that serve their own tables; nobody asks there but for ``Standby``."""
         for database in [name for name, sides in list(self._rows.items()) if len(sides) == 1]:
-            if time.monotonic() < self._others_due.get(database, 0.0):
+            if boottime() < self._others_due.get(database, 0.0):
                 continue
-            self._others_due[database] = time.monotonic() + _UNMOVED_SECONDS
+            self._others_due[database] = boottime() + _UNMOVED_SECONDS
             for side, address in self._addresses.items():
                 with contextlib.suppress(NamedDatabaseError), told(address), _connected(address) as connection:
                     row = _rows_of(connection).get(database)
@@ -249,7 +269,7 @@ class Following:
 
 def _connected(address: Address) -> psycopg.Connection[Any]:
     given = {**address.arguments(), "prepare_threshold": None, "application_name": "syncline gate"}
-    return psycopg.connect(address.conninfo, autocommit=True, **given)
+    return LimitedConnection.connect(address.conninfo, autocommit=True, **given)
 
 
 def _rows_of(connection: psycopg.Connection[Any]) -> dict[str, GateRow]:
