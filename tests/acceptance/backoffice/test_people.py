@@ -86,6 +86,35 @@ async def test_a_new_password_ends_all_other_sessions(app: FastAPI, join: Join):
     await Person(app, ann.email).log_in(new)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/auth/login", {"password": PASSWORD}, 401),
+        ("/api/auth/password", {"current": PASSWORD, "new": "a third horse battery"}, 403),
+    ],
+    ids=["log in", "change it, too"],
+)
+async def test_a_password_that_is_changed_while_it_is_looked_at_is_good_for_nothing(
+    app: FastAPI, join: Join, monkeypatch: pytest.MonkeyPatch, path: str, body: Any, status: int
+):
+    ann = await join()
+    passwords, new = app.state.services.passwords, "another horse battery"
+    was = passwords.right
+
+    async def right(given: str, stored: str | None) -> bool:
+        found = await was(given, stored)
+        monkeypatch.undo()
+        await ann.post("/api/auth/password", {"current": PASSWORD, "new": new}, status=204)
+        return found
+
+    phone = await Person(app, ann.email).log_in()
+    monkeypatch.setattr(passwords, "right", right)
+    given = {**body, "email": ann.email} if path.endswith("login") else body
+    await (Person(app, ann.email) if path.endswith("login") else phone).post(path, given, status=status)
+    await phone.get("/api/auth/me", status=401)
+    await Person(app, ann.email).log_in(new)
+
+
 async def test_nobody_ends_the_session_of_another(join: Join):
     ann, eve = await join(), await join()
     (session,) = await ann.get("/api/auth/sessions")

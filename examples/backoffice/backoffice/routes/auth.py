@@ -6,6 +6,7 @@ import datetime as dt
 
 from fastapi import APIRouter, Request
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from backoffice.attempts import address_of, count_attempt, forget_attempts
 from backoffice.audit import audit
@@ -31,7 +32,7 @@ async def login(
     await session.commit()  # no connection is held while the password is hashed
     given = credentials.password.get_secret_value()
     right = await services.passwords.right(given, row.password_hash if row else None)
-    if row is None or not right or not row.active:
+    if row is None or not right or not row.active or not await _is_still(session, row.id, row.password_hash):
         raise Problem(401, "no account has this email address and this password", headers=CHALLENGE)
     token, now = new_token(), dt.datetime.now(dt.UTC)
     expires_at = now + dt.timedelta(hours=services.settings.session_hours)
@@ -48,6 +49,12 @@ async def login(
     await forget_attempts(session, attempt)
     await session.commit()
     return schemas.Token(token=token, expires_at=expires_at)
+
+
+async def _is_still(session: AsyncSession, user_id: int, password_hash: str) -> bool:
+    """Tell whether a password is an active account's, up to the commit: a change after that ends the new session."""
+    unchanged = select(User.id).where(User.id == user_id, User.password_hash == password_hash, User.active)
+    return await session.scalar(unchanged.with_for_update(read=True)) is not None
 
 
 @router.post("/logout", status_code=204, responses=documented(401))
@@ -73,7 +80,9 @@ async def change_password(
     if not await services.passwords.right(change.current.get_secret_value(), stored):
         raise Problem(403, "this is not the current password")
     hashed = await services.passwords.hash(change.new.get_secret_value())
-    await session.execute(update(User).where(User.id == caller.user_id).values(password_hash=hashed))
+    unchanged = update(User).where(User.id == caller.user_id, User.password_hash == stored)
+    if await session.scalar(unchanged.values(password_hash=hashed).returning(User.id)) is None:
+        raise Problem(403, "the password was changed meanwhile")
     others = delete(LoginSession).where(LoginSession.user_id == caller.user_id, LoginSession.id != caller.session_id)
     await session.execute(others)
     audit(session, PrimaryAudit, caller, "password.changed", caller.user_id)
