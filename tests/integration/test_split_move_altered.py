@@ -347,3 +347,30 @@ def test_an_alteration_before_anything_is_captured_is_followed_when_it_is(move: 
     assert move.turn(watcher=watcher) == []
     move.here.execute("ALTER SCHEMA away RENAME TO syncline_move_data")
     assert len(move.turn(watcher=watcher)) == 1
+
+
+def test_labels_of_an_enum_are_followed_and_what_was_refused_is_tried_again_twice(
+    move: Looked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker may be about to park a record that it could not write."""
+    move.here.execute("CREATE TYPE mood AS ENUM ('good'); ALTER TABLE carriers ADD COLUMN mood mood")
+    watcher, tried = move.watcher(), []
+    move.turn(watcher=watcher)
+    monkeypatch.setattr(altering, "try_parked_again", lambda _, link: tried.append(link.name))
+    move.here.execute("ALTER TYPE mood ADD VALUE 'better' BEFORE 'good'")
+    (told,) = move.turn(watcher=watcher)
+    assert told.endswith("ALTER TYPE \"public\".\"mood\" ADD VALUE IF NOT EXISTS 'better' BEFORE 'good'")
+    assert [move.turn(watcher=watcher) for _ in range(4)] == [[]] * 4
+    assert tried == ["move_data"] * 2
+
+
+def test_a_label_that_cannot_be_made_over_there_is_told_and_the_tables_go_on(
+    move: Looked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move.here.execute("CREATE TYPE mood AS ENUM ('good'); ALTER TABLE carriers ADD COLUMN mood mood")
+    move.turn()
+    monkeypatch.setattr(altering, "missing", lambda *_: [("public.mood", ["ALTER TYPE nothing ADD VALUE 'bad'"])])
+    move.here.execute("ALTER TYPE mood ADD VALUE 'bad'; ALTER TABLE log ADD COLUMN more int")
+    told = move.turn()
+    assert 'type "nothing" does not exist' in told[0]
+    assert "public.log was altered, and is over there" in told[1]

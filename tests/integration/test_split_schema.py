@@ -336,3 +336,18 @@ class TestCommand:
         done = run("plan")
         assert done.exit_code == 3
         assert "DATA_DATABASE_URL is not set" in done.stderr
+
+
+def test_settings_by_which_values_mean_something_else_over_there_are_said(database, other):
+    create(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET timezone = 'Europe/Berlin'".encode())
+        connection.execute(
+            f"ALTER ROLE {connection.info.user} IN DATABASE {name} SET statement_timeout = '9s'".encode()
+        )
+    with psycopg.connect(database, autocommit=True) as source, psycopg.connect(other, autocommit=True) as target:
+        found = {one.id: one for one in planned(source, target).notices if one.id.startswith("setting")}
+        assert found.keys() == {"setting:TimeZone", f"setting:statement_timeout@{source.info.user}"}
+        assert "'Europe/Berlin' here" in found["setting:TimeZone"].message
+        assert not any(one.level is Level.OBSTACLE for one in found.values())

@@ -109,7 +109,7 @@ GATE = f"{TESTS}/test_switch_gate.py"
 VERIFIED, RESTORED = f"{TESTS}/test_verified_token.py", f"{TESTS}/test_restored_sides.py"
 COORDINATOR = f"{TESTS}/test_switch_coordinator.py"
 APPLICATIONS = f"{TESTS}/test_switch_applications.py"
-HANGING = f"{TESTS}/test_switch_hanging.py"
+HANGING, BESIDE = f"{TESTS}/test_switch_hanging.py", f"{TESTS}/test_split_move_beside.py"
 COPYING = f"{POSTGRES}/copying"
 COPY = f"{TESTS}/test_copy.py"
 ONE_LINK = "tests/cases/test_one_link_a_table.py"
@@ -1952,6 +1952,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{REVOCATIONS}::test_while_the_server_is_silent_the_cache_is_not_used"],
     ),
     Mutant(
+        "sleep-is-no-silence",
+        "what was proved before the machine slept is taken for a proof of now",
+        [Swap("syncline/cache/listener.py", "Listener.current", "boottime()", "__import__('time').monotonic()")],
+        [f"{SESSIONS}::test_what_was_proved_before_the_machine_slept_proves_nothing"],
+    ),
+    Mutant(
         "kept-across-connections",
         "what was revoked between two connections is not missed",
         [Swap("syncline/cache/listened.py", "ListenedRevocations.listen", "heard(None)", "None")],
@@ -1962,12 +1968,6 @@ MUTANTS: Sequence[Mutant] = (
         "a poll reads from the newest transaction on: one that commits late is never read",
         [Swap("syncline/cache/revocations.sql", "newer", "pg_snapshot_xmin", "pg_snapshot_xmax")],
         [f"{REVOCATIONS}::test_a_transaction_that_began_long_ago_and_commits_late_is_heard"],
-    ),
-    Mutant(
-        "sleep-is-no-silence",
-        "what was proved before the machine slept is taken for a proof of now",
-        [Swap("syncline/cache/listener.py", "Listener.current", "boottime()", "__import__('time').monotonic()")],
-        [f"{SESSIONS}::test_what_was_proved_before_the_machine_slept_proves_nothing"],
     ),
     Mutant(
         "revocation-aged-while-it-ran",
@@ -3109,6 +3109,33 @@ MUTANTS: Sequence[Mutant] = (
         "the side that opens hands out numbers that the other one has handed out",
         [Swap(f"{SWITCH}/sequences.py", "raise_sequences", "await _set(target, values, number)", "pass")],
         ["tests/integration/test_switch_sequences.py::test_every_sequence_of_the_tables_goes_on_beyond_the_other_side"],
+    ),
+    Mutant(
+        "sequences-of-functions-stay",
+        "a sequence that a function draws from hands out what the other side has handed out",
+        [
+            Swap(
+                f"{MOVING}/link.py",
+                "MoveLink.raise_sequences",
+                "[one.sequence for one in await self._opening() if one.sequence is not None]",
+                "[]",
+            )
+        ],
+        [f"{BESIDE}::test_sequences_that_functions_or_applications_draw_from_go_on_beyond_the_other_side"],
+    ),
+    Mutant(
+        "sequences-of-functions-left-behind",
+        "a function moves without the sequence that it draws from",
+        [Swap("syncline/split/schema/selection.py", "_named", "called | drawn", "called")],
+        [f"{BESIDE}::test_sequences_that_functions_or_applications_draw_from_go_on_beyond_the_other_side"],
+    ),
+    Mutant(
+        "labels-unfollowed",
+        "a new label of an enum is not made on the other side",
+        [Swap(f"{MOVING}/labels.py", "_made", "if label not in others: ...", "if False: ...")],
+        [
+            f"{TESTS}/test_split_move_altered.py::test_labels_of_an_enum_are_followed_and_what_was_refused_is_tried_again_twice"
+        ],
     ),
     Mutant(
         "the-side-that-hangs-is-asked",

@@ -148,6 +148,13 @@ DARK = {
         "DO 'elog(1);' LANGUAGE plperlu",
     ],
     "EXECUTE": ["EXECUTE p", "EXPLAIN ANALYZE EXECUTE p (1)", "CREATE TEMP TABLE t AS EXECUTE p"],
+    "search_path": [
+        "SET search_path = ref, public",
+        "SET LOCAL search_path TO 'ref'",
+        "SELECT set_config('search_path', 'ref, public', true)",
+        "SELECT set_config('search_path', current_setting('a.b'), false)",
+        "DO $$ BEGIN SET search_path = ref; END $$",
+    ],
     "no SQL": ["SELEC 1", "SELECT * FROM users WHERE $$", "UPDATE users SET"],
 }
 
@@ -191,3 +198,21 @@ def test_what_cannot_be_seen_into_is_a_finding(routing: Routing, sql: str):
     guard = Guard(routing, SplitSettings(crossings="warn"))
     routing.look(sql, Placeholders.NONE, ledger=Ledger())
     assert [one.kind for one in guard.findings] == [Kind.UNSEEN]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SET search_path = public",
+        'SET search_path = "$user", public',
+        "SET search_path = ''",
+        "SET search_path TO DEFAULT",
+        "RESET search_path",
+        "SET lock_timeout = '1s'",
+        "SELECT set_config('search_path', '', false), set_config('lock_timeout', '1s', true)",
+    ],
+)
+def test_a_search_path_that_the_rules_know_is_no_finding(routing: Routing, sql: str):
+    guard = Guard(routing, SplitSettings(crossings="warn"))
+    routing.look(sql, Placeholders.NONE, ledger=Ledger())
+    assert guard.findings == {}

@@ -77,6 +77,12 @@ class Catalogue:
     statements: tuple[tuple[str, int], ...] | None = None
     """Texts of ``pg_stat_statements`` and how often each ran; ``None``: it is not there."""
 
+    def sequences_named(self, name: Name, within: str) -> list[int]:
+        """Find the sequences that a text may mean: one without a schema is looked for in that of the text first."""
+        found = [oid for oid, kind in self.kinds.items() if kind == "S" and self.names[oid].name == name.name]
+        own = [oid for oid in found if self.names[oid].schema == (name.schema or within)]
+        return own if own or name.schema else found
+
 
 def read_catalogue(connection: psycopg.Connection[Any]) -> Catalogue:
     """Read a catalog in one transaction that changes nothing; behind a pooler, too.

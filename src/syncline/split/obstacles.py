@@ -76,6 +76,9 @@ class Ties:
             users.setdefault(drawing.sequence, set()).update(
                 table for table in (drawing.owner, drawing.user) if table is not None
             )
+        for function, sequences in self._draws.items():
+            for sequence in sequences:
+                users.setdefault(sequence, set()).update(self._served.get(function, ()), self._reach[function][0])
         for sequence, tables in users.items():
             drawn = ", ".join(sorted(self._text(table) for table in tables))
             message = f"the sequence {self._text(sequence)} serves {drawn}"
@@ -193,6 +196,50 @@ class Ties:
                 unseen |= hidden
         return frozenset(tables), frozenset(unseen)
 
+    def loose_sequences(self) -> frozenset[int]:
+        """Find the sequences that no table owns, and from which no default and no function draws, as far as is seen."""
+        used = {one.sequence for one in self._all.sequences if one.owner is not None or one.user is not None}
+        drawn = frozenset[int]().union(*self._draws.values())
+        return frozenset(oid for oid, kind in self._all.kinds.items() if kind == "S") - used - drawn
+
+    @cached_property
+    def _draws(self) -> Mapping[int, frozenset[int]]:
+        """Give the sequences that the text of each function names."""
+        return {
+            one.oid: frozenset(
+                oid for name in self._scripts[one.oid].sequences for oid in self._all.sequences_named(name, one.schema)
+            )
+            for one in self._all.functions
+        }
+
+    @cached_property
+    def _served(self) -> Mapping[int, set[int]]:
+        """Give the tables for which each function runs: by a trigger, a default, and so on; through others, too."""
+        served: dict[int, set[int]] = {}
+        for trigger in self._all.triggers:
+            served.setdefault(trigger.function, set()).add(trigger.table)
+        for use in self._all.expressions:
+            served.setdefault(use.other, set()).update(self._expanded(use.table))
+        todo = list(served)
+        while todo:
+            function = todo.pop()
+            for called in self._calls.get(function, ()):
+                if not served[function] <= served.setdefault(called, set()):
+                    served[called] |= served[function]
+                    todo.append(called)
+        return served
+
+    @cached_property
+    def _scripts(self) -> Mapping[int, Script]:
+        return {one.oid: _script(one) for one in self._all.functions}
+
+    @cached_property
+    def _calls(self) -> Mapping[int, set[int]]:
+        return {
+            oid: {called.oid for name in script.functions for called in self._called(name)} - {oid}
+            for oid, script in self._scripts.items()
+        }
+
     def _called(self, name: Name) -> list[Function]:
         return [one for one in self._functions_named.get(name.name, ()) if name.schema in (None, one.schema)]
 
@@ -206,11 +253,7 @@ class Ties:
     @cached_property
     def _reach(self) -> Mapping[int, tuple[frozenset[int], frozenset[str]]]:
         """Give what each function touches by itself or through others: grown until nothing is added."""
-        scripts = {one.oid: _script(one) for one in self._all.functions}
-        calls = {
-            oid: {called.oid for name in script.functions for called in self._called(name)} - {oid}
-            for oid, script in scripts.items()
-        }
+        scripts, calls = self._scripts, self._calls
         tables = {
             oid: {one for name in script.tables for found in self._found(name) for one in self._expanded(found)}
             for oid, script in scripts.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -64,6 +64,10 @@ class Ownership:
         rules = self._rules[database]
         named = {Name.read(text).schema for text in rules.tables} | {name.schema for name in self.owned(database)}
         return frozenset({rules.schema, *rules.schemas, *(one for one in named if one is not None)})
+
+    def elsewhere(self, path: Iterable[str | None]) -> bool:
+        """Tell whether names without a schema are looked for where the rules do not say, along a ``search_path``."""
+        return not {*path} <= {"", "pg_catalog", "$user", *(rules.schema for rules in self._rules.values())}
 
     def see(self, database: str) -> None:
         """See that there is such a database.

@@ -7,7 +7,7 @@ what would not work after a split fails before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from syncline.errors import (
@@ -180,6 +180,8 @@ class Routing:
 
     def _settled(self, sql: str, placeholders: Placeholders) -> Verdict:
         script = parse(sql, placeholders)
+        if self.ownership.elsewhere(script.paths):
+            script = replace(script, unseen=(*script.unseen, _ELSEWHERE))
         owners = self._owners(script.tables)
         changed = {owners.get(table) for table in script.written | script.locked}
         verdict = Verdict(
@@ -200,6 +202,7 @@ class _UnsettledError(Exception):
         self.verdict = verdict
 
 
+_ELSEWHERE = "search_path: names without a schema are looked for elsewhere than the rules say"
 _SAY_WHERE = "say where it goes, e.g. session.execute(…, bind_arguments={'database': NAME})"
 
 

@@ -54,6 +54,8 @@ class Statement:
     """Functions and procedures called, built-in ones included unless written with ``pg_catalog``."""
     unseen: tuple[str, ...] = ()
     """What could not be looked into, for people: dynamic SQL, a ``DO`` in another language, ``EXECUTE plan``."""
+    paths: frozenset[str | None] = frozenset()
+    """Schemas in which names without one are looked for after it; ``None``: others that are not seen."""
     prepares: str | None = None
     """The name under which ``PREPARE`` keeps the statement whose tables these are."""
     executes: str | None = None
@@ -77,7 +79,9 @@ class Script:
     locked: frozenset[Name] = _NOTHING
     defined: frozenset[Name] = _NOTHING
     tables: frozenset[Name] = _NOTHING
+    sequences: frozenset[Name] = _NOTHING
     functions: frozenset[Name] = _NOTHING
+    paths: frozenset[str | None] = frozenset()
     unseen: tuple[str, ...] = ()
 
 
@@ -115,7 +119,9 @@ def _together(statements: Iterable[Statement], unseen: tuple[str, ...]) -> Scrip
         locked=_NOTHING.union(*(one.locked for one in found)),
         defined=_NOTHING.union(*(one.defined for one in found)),
         tables=_NOTHING.union(*(one.tables for one in found)),
+        sequences=_NOTHING.union(*(one.sequences for one in found)),
         functions=_NOTHING.union(*(one.functions for one in found)),
+        paths=frozenset[str | None]().union(*(one.paths for one in found)),
         unseen=(*unseen, *(why for one in found for why in one.unseen)),
     )
 
@@ -135,8 +141,9 @@ def _statement(tree: Tree, deep: int) -> Statement:
         written=frozenset(walk.written).union(*(one.written for one in inner)),
         locked=frozenset(walk.locked).union(*(one.locked for one in inner)),
         defined=frozenset(walk.defined).union(*(one.defined for one in inner)),
-        sequences=frozenset(walk.sequences),
+        sequences=frozenset(walk.sequences).union(*(one.sequences for one in inner)),
         functions=frozenset(walk.functions).union(*(one.functions for one in inner)),
+        paths=frozenset(walk.paths).union(*(one.paths for one in inner)),
         unseen=(
             *((f"EXECUTE {executes}: prepared elsewhere",) if executes else ()),
             *walk.unseen,

@@ -54,6 +54,8 @@ class Walk:
         self.texts: list[str] = []
         """SQL that functions are given to run."""
         self.unseen: list[str] = []
+        self.paths: set[str | None] = set()
+        """Schemas in which names without one are looked for from then on; ``None``: others that are not seen."""
         self.executes: str | None = None
         self._todo: list[tuple[Any, Scope]] = []
 
@@ -207,6 +209,9 @@ class Walk:
         if name.name in _READ_TABLE and (table := _text(node.get("args", [{}])[0])):
             self._add(self.read, _node(Name.read(table)), Scope())
         given = node.get("args", [])
+        if name.name == "set_config" and given and _text(given[0]) == "search_path":
+            value = _text(given[1]) if len(given) > 1 else None
+            self.paths |= {None} if value is None else {part.strip().strip('"') for part in value.split(",")}
         place = _RUN_SQL.get(name.name, len(given))
         if place < len(given) and (name.name != "ts_rewrite" or len(given) == 2):  # with three it runs none
             text = _text(given[place])
@@ -233,6 +238,10 @@ class Walk:
     def do(self, node: Tree, _: Scope) -> None:
         given = {one["DefElem"]["defname"]: one["DefElem"]["arg"]["String"]["sval"] for one in node.get("args", ())}
         self.bodies.append((given.get("language", "plpgsql"), given.get("as", "")))
+
+    def setting(self, node: Tree, _: Scope) -> None:
+        if node.get("name") == "search_path":
+            self.paths |= {_text(one) for one in node.get("args", ())}
 
     def nothing(self, _: Tree, __: Scope) -> None:
         """Pass by what is not run now."""
@@ -282,4 +291,5 @@ _HANDLERS: dict[str, Callable[[Walk, Any, Scope], None]] = {
     "FuncCall": Walk.call,
     "funccall": Walk.call,
     "DoStmt": Walk.do,
+    "VariableSetStmt": Walk.setting,
 }

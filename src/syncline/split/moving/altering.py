@@ -19,6 +19,7 @@ from syncline.model.link import Link, entered
 from syncline.postgres.sql import blocks
 from syncline.split.moving.gates import Gates
 from syncline.split.moving.holding import hold, is_captured
+from syncline.split.moving.labels import missing, try_parked_again
 from syncline.split.moving.move import Look, Moving
 from syncline.split.moving.over_there import alter, shared
 from syncline.split.moving.state import Phase as MovePhase
@@ -60,6 +61,8 @@ class Watcher:
     _prepared: bool = field(default=False, init=False)
     _refused: bool = field(default=False, init=False)
     """Something is to be tried again, though nothing is altered by then."""
+    _parked: int = field(default=0, init=False)
+    """How many turns more try what was refused for a label that is there now: a worker may be about to park one."""
     _again_at: float = field(default=0.0, init=False)
     """When: each try of a refused statement makes a plan, and asks for a lock that everybody waits behind."""
 
@@ -93,6 +96,9 @@ class Watcher:
             self._prepared = True
         before = digest(here, self.one.tables, self._oids)
         seen = (gates.opened(gates.home), gates.opened(self.one.ends.database), watched.version(), before)
+        if self._parked:
+            self._parked -= 1
+            try_parked_again(here, self._way)
         if seen == self._settled:
             return
         known = watched.all()
@@ -150,6 +156,7 @@ class Watcher:
         if gate_in(here, self.one.ends.database) != gates.rows[self.side]:
             self._refused = True  # sides change: what a coordinator does to keys and triggers is nobody's alteration
             return
+        yield from self._labels(here, there)
         altered = {
             oid: (one, definitions.get(oid))
             for oid, one in known.items()
@@ -173,6 +180,18 @@ class Watcher:
                     yield f"the move of {change.table} stops: {'; '.join(change.stop)}"
                 continue
             yield from self._altered(here, there, watched, known, oid, change, definition)
+
+    def _labels(self, here: psycopg.Connection[Any], there: psycopg.Connection[Any]) -> Iterator[str]:
+        """Make labels of enums over there; first, as a default may be one."""
+        for name, statements in missing(here, there, self.one.tables):
+            try:
+                alter(there, statements)
+            except SchemaMoveError as error:
+                self._refused, self._again_at = True, time.monotonic() + AGAIN_SECONDS
+                yield f"the type {name} has labels that are not over there: {error.message}"
+                continue
+            self._parked = 2
+            yield f"the type {name} has more labels, and they are over there: {'; '.join(statements)}"
 
     def _altered(
         self,

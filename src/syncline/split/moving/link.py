@@ -164,7 +164,8 @@ class MoveLink:
 
     async def raise_sequences(self, source: str, target: str, number: int) -> None:
         """Set the sequences of ``target`` beyond those of ``source``."""
-        await raise_sequences(self._gates[source], self._gates[target], self._tables, number)
+        drawn = [one.sequence for one in await self._opening() if one.sequence is not None]
+        await raise_sequences(self._gates[source], self._gates[target], self._tables, number, drawn=drawn)
 
     async def open_up(self, side: str, number: int) -> None:
         """Turn on what acts on new rows, on a side that is about to accept writes.

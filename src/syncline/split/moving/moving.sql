@@ -180,13 +180,19 @@ ORDER BY 1
 -- name: digest
 -- Differs when something of these tables was altered; cheap enough to be asked every second. Rows of the catalog that are
 -- replaced have another xmin, whatever was done to them.
-WITH t AS (
+WITH RECURSIVE t AS (
     SELECT pg_catalog.unnest(%(oids)s::oid[]) AS oid
     UNION SELECT p.relid::oid
     FROM ROWS FROM (pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])) AS w (schema, name)
     JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema
     JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = w.name
     CROSS JOIN LATERAL (SELECT relid FROM pg_catalog.pg_partition_tree(c.oid) UNION SELECT c.oid) AS p
+),
+types AS (
+    SELECT a.atttypid AS oid FROM pg_catalog.pg_attribute AS a JOIN t ON t.oid = a.attrelid
+    UNION
+    SELECT v.oid FROM types AS u JOIN pg_catalog.pg_type AS y ON y.oid = u.oid, LATERAL (VALUES (y.typelem), (y.typbasetype)) AS v (oid)
+    WHERE v.oid <> 0
 ),
 parts AS (
     SELECT indexrelid AS oid, i.xmin AS seen FROM pg_catalog.pg_index AS i JOIN t ON t.oid = i.indrelid
@@ -204,10 +210,28 @@ FROM (
     UNION ALL SELECT d.adrelid, d.adnum, d.xmin FROM pg_catalog.pg_attrdef AS d JOIN t ON t.oid = d.adrelid
     UNION ALL SELECT i.inhparent, 0, i.xmin FROM pg_catalog.pg_inherits AS i JOIN t ON t.oid = i.inhparent
     UNION ALL SELECT o.objoid, o.objsubid, o.xmin FROM pg_catalog.pg_description AS o JOIN parts AS p ON p.oid = o.objoid
+    UNION ALL SELECT e.oid, 0, e.xmin FROM pg_catalog.pg_enum AS e JOIN types AS y ON y.oid = e.enumtypid
     UNION ALL SELECT s.seqrelid, 0, s.xmin FROM pg_catalog.pg_sequence AS s
         JOIN pg_catalog.pg_depend AS d ON d.objid = s.seqrelid AND d.classid = 'pg_catalog.pg_class'::regclass
         JOIN t ON t.oid = d.refobjid WHERE d.deptype IN ('a', 'i')
 ) AS x
+
+-- name: labels
+-- Enums of these tables' columns, of arrays and domains over them, too: their labels in order.
+WITH RECURSIVE types AS (
+    SELECT a.atttypid AS oid
+    FROM ROWS FROM (pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])) AS w (schema, name)
+    JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema
+    JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = w.name
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
+    UNION
+    SELECT v.oid FROM types AS u JOIN pg_catalog.pg_type AS y ON y.oid = u.oid, LATERAL (VALUES (y.typelem), (y.typbasetype)) AS v (oid)
+    WHERE v.oid <> 0
+)
+SELECT n.nspname::text, y.typname::text, array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
+FROM types AS u JOIN pg_catalog.pg_type AS y ON y.oid = u.oid JOIN pg_catalog.pg_namespace AS n ON n.oid = y.typnamespace
+JOIN pg_catalog.pg_enum AS e ON e.enumtypid = y.oid
+GROUP BY 1, 2 ORDER BY 1, 2
 
 -- name: alone
 -- One process of a move watches for schema changes; the lock is the session's, so that a dead one's is free at once.

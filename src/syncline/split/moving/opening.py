@@ -41,20 +41,24 @@ class Opening:
 
     do: tuple[str, ...]
     undo: tuple[str, ...]
+    sequence: tuple[str, str] | None = None
+    """One that goes on there, though no column of the tables owns it or draws from it; schema and name."""
 
     def as_dict(self) -> dict[str, Any]:
         """Write it for the journal."""
         return asdict(self)
 
 
-def read_opening(one: Mapping[str, Sequence[str]]) -> Opening:
+def read_opening(one: Mapping[str, Any]) -> Opening:
     """Read a step from the journal."""
-    return Opening(tuple(one["do"]), tuple(one["undo"]))
+    named = one.get("sequence")
+    return Opening(tuple(one["do"]), tuple(one["undo"]), (named[0], named[1]) if named else None)
 
 
 def opening_of(plan: Plan) -> tuple[Opening, ...]:
     """Read it from a plan whose source is the side that serves: there is what acts, as applications have it now."""
-    return tuple(Opening(step.statements, step.undo) for step in plan.steps if step.phase is Phase.OPENING)
+    steps = (Opening(step.statements, step.undo) for step in plan.steps if step.phase is Phase.OPENING)
+    return (*steps, *(Opening((), (), sequence) for sequence in plan.drawn))
 
 
 async def prepare(gate: Gate) -> None:

@@ -48,7 +48,9 @@ def fill(serving: Ends, scratch: Ends, look: Look, *, tell: Callable[[Step], Non
             carry_out(plan, copy, Phase.BEFORE, tell=tell)
             settle(home)
             rows = {str(table): _rows(home, copy, table, shown) for table in tables}
-            _sequences(home, copy, [one.name for one in plan.sequences])
+            _sequences(
+                home, copy, [*(Name.read(one.name) for one in plan.sequences), *(Name(*one) for one in plan.drawn)]
+            )
         for phase in (Phase.AFTER, Phase.OPENING):
             carry_out(look(home, copy), copy, phase, rows=True, tell=tell)
         return rows
@@ -70,10 +72,10 @@ def _rows(home: psycopg.Connection[Any], copy: psycopg.Connection[Any], table: T
         return cursor.rowcount
 
 
-def _sequences(home: psycopg.Connection[Any], copy: psycopg.Connection[Any], names: Iterable[str]) -> None:
+def _sequences(home: psycopg.Connection[Any], copy: psycopg.Connection[Any], names: Iterable[Name]) -> None:
     """Have sequences go on where they are at home."""
     for name in names:
-        sequence = Identifier(*(part for part in Name.read(name) if part is not None))
+        sequence = Identifier(*(part for part in name if part is not None))
         row = home.execute(SQL("SELECT last_value, is_called FROM {}").format(sequence)).fetchall()[0]
         copy.execute(
             SQL("SELECT pg_catalog.setval({}, {}, {})").format(Literal(sequence.as_string()), *map(Literal, row))

@@ -39,6 +39,7 @@ def limits(source: Source, target: Target, here: Target, maker: Maker) -> Iterat
 
     """
     yield from _server(target, here)
+    yield from _settings(target, here)
     yield from _extensions(source, target)
     yield from _rights(source, target)
     yield from _roles(source, target)
@@ -79,6 +80,21 @@ def _server(target: Target, here: Target) -> Iterator[Notice]:
             " CHECKs, ranges of partitions and the order of results may differ",
             "create the database with the same locale",
         )
+
+
+def _settings(target: Target, here: Target) -> Iterator[Notice]:
+    """Say what means something else to sessions there, such as which day it is: tables do not tell of that."""
+    for (name, role), value in sorted(here.settings.items()):
+        there = target.settings.get((name, role))
+        if value != there and (not role or role in target.roles):
+            whose = f" for the role {role}" if role else ""
+            now = f"not set{whose} in the database" if there is None else f"{there!r}"
+            yield Notice(
+                Level.NOTE,
+                f"setting:{name}{'@' if role else ''}{role}",
+                f"{name} is {value!r}{whose} here, and {now} over there",
+                f"over there, where it matters: ALTER {f'ROLE {role} IN ' if role else ''}DATABASE … SET {name} = …",
+            )
 
 
 def _extensions(source: Source, target: Target) -> Iterator[Notice]:

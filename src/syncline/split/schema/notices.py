@@ -83,7 +83,9 @@ def notices(
 
     """
     yield from limits(source, target, here, maker)
-    yield from _ties(database, Ties(catalogue, ownership).findings())
+    ties = Ties(catalogue, ownership)
+    yield from _ties(database, ties.findings())
+    yield from _loose(database, ties, catalogue, ownership)
     yield from _odd(database, source, catalogue)
     yield from _unmade(source, target, maker)
     yield from _shared(source)
@@ -99,6 +101,17 @@ def _ties(database: str, findings: Iterable[Finding]) -> Iterator[Notice]:
     for finding in findings:
         if finding.kind not in _ELSEWHERE and (database in finding.databases or not finding.databases):
             yield Notice(Level.OBSTACLE, finding.id, finding.message, finding.remedy)
+
+
+def _loose(database: str, ties: Ties, catalogue: Catalogue, ownership: Ownership) -> Iterator[Notice]:
+    for name in sorted(catalogue.names[oid] for oid in ties.loose_sequences()):
+        if ownership.owner(name) != database:
+            yield Notice(
+                Level.NOTE,
+                f"sequence_stays:{name}",
+                f"the sequence {name} stays: no table that moves is seen to draw from it",
+                f"if applications draw from it for such a table, name it in `tables` of [databases.{database}]",
+            )
 
 
 def _odd(database: str, source: Source, catalogue: Catalogue) -> Iterator[Notice]:

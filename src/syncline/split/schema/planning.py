@@ -13,6 +13,7 @@ from syncline.errors import SchemaMoveError
 from syncline.split.catalogue import Catalogue, read_catalogue
 from syncline.split.findings import Exemptions
 from syncline.split.names import Name
+from syncline.split.obstacles import Ties
 from syncline.split.ownership import Ownership
 from syncline.split.schema.notices import notices
 from syncline.split.schema.reading import read_source
@@ -34,6 +35,8 @@ class Plan:
     notices: tuple[Notice, ...]
     sizes: tuple[Size, ...]
     sequences: tuple[Sequence, ...]
+    drawn: tuple[tuple[str, str], ...] = ()
+    """Sequences that no column owns or draws from, and that move, too; schema and name."""
 
     @property
     def obstacles(self) -> tuple[Notice, ...]:
@@ -90,7 +93,9 @@ def plan(
     if not moving:
         raise _nothing(database, ownership, there.tables)
     here = read_target(source)
-    read = read_source(source, catalogue, moving, quoting=quoting)
+    loose = Ties(catalogue, ownership).loose_sequences()
+    sequences = frozenset(oid for oid in loose if ownership.owner(catalogue.names[oid]) == database)
+    read = read_source(source, catalogue, moving, sequences, quoting=quoting)
     maker = Maker(read, roles=there.roles, major=there.major)
     found = {one.id: one for one in notices(database, read, there, here, catalogue, ownership, maker)}
     exemptions = Exemptions(settings.exempt, today)
@@ -102,6 +107,7 @@ def plan(
         notices=tuple(_exempt(one, exemptions) for one in found.values()),
         sizes=read.sizes,
         sequences=read.sequences,
+        drawn=read.drawn,
     )
 
 

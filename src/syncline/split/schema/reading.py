@@ -49,6 +49,8 @@ class Source:
     oddities: Rows
     sizes: tuple[Size, ...]
     sequences: tuple[Sequence, ...]
+    drawn: tuple[tuple[str, str], ...]
+    """Sequences that no moving column owns or draws from: functions do, or applications by hand; schema and name."""
 
     def label(self, key: Key) -> str:
         """Name a thing for people."""
@@ -57,7 +59,12 @@ class Source:
 
 
 def read_source(
-    connection: psycopg.Connection[Any], catalogue: Catalogue, moving: frozenset[int], *, quoting: bool = False
+    connection: psycopg.Connection[Any],
+    catalogue: Catalogue,
+    moving: frozenset[int],
+    sequences: frozenset[int] = frozenset(),
+    *,
+    quoting: bool = False,
 ) -> Source:
     """Read what moves with tables.
 
@@ -65,6 +72,7 @@ def read_source(
         connection: to the source; behind a pooler, too.
         catalogue: what ties its tables.
         moving: the oids of the tables.
+        sequences: those of sequences that move with them, and are no table's.
         quoting: write every name in quotes, for a server that knows other reserved words.
 
     Raises:
@@ -74,20 +82,25 @@ def read_source(
     """
     for _ in range(_TRIES):
         try:
-            return _read(connection, catalogue, moving, quoting=quoting)
+            return _read(connection, catalogue, moving, sequences, quoting=quoting)
         except (_AlteredError, psycopg.errors.InternalError_):  # "cache lookup failed for constraint 16543"
             continue
     raise SchemaMoveError("the tables were altered while they were read, again and again", hint="run it again")
 
 
 def _read(
-    connection: psycopg.Connection[Any], catalogue: Catalogue, moving: frozenset[int], *, quoting: bool
+    connection: psycopg.Connection[Any],
+    catalogue: Catalogue,
+    moving: frozenset[int],
+    sequences: frozenset[int],
+    *,
+    quoting: bool,
 ) -> Source:
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         begin(connection, quoting=False)  # what is called what, for people
         found = graph(_rows(connection, "edges"), _rows(connection, "homes"), _rows(connection, "attached"), catalogue)
-        selection = select(found, catalogue, moving)
+        selection = select(found, catalogue, moving, sequences)
         known = selection.things | set(found.homes)
         want(connection, (oid for _, oid in known))
         labels = {(one, oid): identity for one, oid, *_, identity in _rows(connection, "addresses")}
@@ -103,10 +116,20 @@ def _read(
             found, selection, moving, addresses, tables, read, _rows(connection, "oddities"),
             tuple(Size(tables[oid].quoted, count, size) for oid, count, size in _rows(connection, "sizes")),
             tuple(Sequence(*(*row[:10], tuple(row[10]))) for row in _rows(connection, "move_sequences")),
+            _drawn(connection, addresses, read["sequences"]),
         )  # fmt: skip
         want(connection, (oid for _, oid in known))
         _addresses(connection, labels)  # definitions of what is gone by now were empty
         return source
+
+
+def _drawn(
+    connection: psycopg.Connection[Any], addresses: Mapping[Key, tuple[Address, str]], made: Rows
+) -> tuple[tuple[str, str], ...]:
+    """Name the sequences that come along and are no moving column's."""
+    of_columns = {oid for (oid,) in _rows(connection, "column_sequences")}
+    names = (addresses[one, oid][0].names for one, oid, *_ in made if oid not in of_columns)
+    return tuple(sorted((schema, name) for schema, name in names))
 
 
 def _addresses(connection: psycopg.Connection[Any], labels: Mapping[Key, str]) -> dict[Key, tuple[Address, str]]:

@@ -72,11 +72,13 @@ def graph(
     )
 
 
-def select(graph: Graph, catalogue: Catalogue, moving: frozenset[int]) -> Selection:
-    """Follow what tables need until nothing is added."""
+def select(
+    graph: Graph, catalogue: Catalogue, moving: frozenset[int], sequences: frozenset[int] = frozenset()
+) -> Selection:
+    """Follow what tables, and sequences that are no table's, need until nothing is added."""
     table_of = {key: table for table, keys in graph.attached.items() for key in keys}
-    calls = _calls(catalogue)
-    todo: list[Key] = [("pg_class", oid) for oid in moving]
+    named = {key: frozenset(map(graph.home, needs)) for key, needs in _named(catalogue).items()}
+    todo: list[Key] = [("pg_class", oid) for oid in moving | sequences]
     todo += [key for oid in moving for key in graph.attached.get(oid, ())]
     for view in views_of(catalogue, moving):
         todo += [("pg_class", view), *graph.attached.get(view, ())]
@@ -88,7 +90,7 @@ def select(graph: Graph, catalogue: Catalogue, moving: frozenset[int]) -> Select
         if key in chosen:
             continue
         chosen.add(key)
-        for need in graph.edges.get(key, frozenset()) | calls.get(key, frozenset()):
+        for need in graph.edges.get(key, frozenset()) | named.get(key, frozenset()):
             extension = graph.members.get(need)
             table = table_of.get(need, need[1] if need[0] == "pg_class" else 0)
             if extension is None and catalogue.kinds.get(table) in TABLES and table not in moving:
@@ -179,19 +181,25 @@ def _tables(catalogue: Catalogue, reads: Mapping[int, set[int]], relations: set[
     return {one for one in seen if catalogue.kinds.get(one) in TABLES}
 
 
-def _calls(catalogue: Catalogue) -> dict[Key, frozenset[Key]]:
-    """Find the functions that texts of functions call by name: the catalog does not tell of those."""
+def _named(catalogue: Catalogue) -> dict[Key, frozenset[Key]]:
+    """Find what texts of functions call, or draw from, by name: the catalog does not tell of it."""
     named: dict[str, list[tuple[str, int]]] = {}
     for function in catalogue.functions:
         named.setdefault(function.name, []).append((function.schema, function.oid))
     found = {}
     for function in catalogue.functions:
         if function.definition is not None:
+            script = parse_function(function.definition)
             called = {
                 ("pg_proc", oid)
-                for name in parse_function(function.definition).functions
+                for name in script.functions
                 for schema, oid in named.get(name.name, ())
                 if name.schema in (None, schema)
             }
-            found["pg_proc", function.oid] = frozenset(called - {("pg_proc", function.oid)})
+            drawn = {
+                ("pg_class", oid)
+                for name in script.sequences
+                for oid in catalogue.sequences_named(name, function.schema)
+            }
+            found["pg_proc", function.oid] = frozenset((called | drawn) - {("pg_proc", function.oid)})
     return found

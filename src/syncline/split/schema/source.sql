@@ -406,3 +406,13 @@ LEFT JOIN LATERAL (SELECT array_agg(format('%s.%I', f.adrelid::regclass, a.attna
                    WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid) AS u ON true
 WHERE o.refobjid = ANY ((SELECT current_setting('syncline.oids'))::oid[]) OR u.tables && (SELECT current_setting('syncline.oids'))::oid[]
 ORDER BY 1
+
+-- name: column_sequences
+-- Those that a column of these tables owns or draws from.
+SELECT d.objid::bigint FROM pg_catalog.pg_depend AS d
+WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
+  AND d.refobjid = ANY ((SELECT current_setting('syncline.oids'))::oid[])
+UNION
+SELECT d.refobjid::bigint FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_attrdef AS f ON f.oid = d.objid
+WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass
+  AND f.adrelid = ANY ((SELECT current_setting('syncline.oids'))::oid[])

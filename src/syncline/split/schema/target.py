@@ -46,6 +46,8 @@ class Target:
     """By name as SQL writes it."""
     made: Mapping[Address, tuple[str, ...]]
     """Types, sequences and functions, with the statements that would make them."""
+    settings: Mapping[tuple[str, str], str]
+    """By name and role; without a role those of sessions like this one."""
 
     @property
     def major(self) -> int:
@@ -70,7 +72,8 @@ def read_target(connection: psycopg.Connection[Any], *, quoting: bool = False) -
         tables = {table.quoted: table for table in read_tables(connection).values()}
         roles = frozenset(name for (name,) in _rows(connection, "roles"))
         extensions = {name: Extension(schema, trusted) for name, schema, trusted in _rows(connection, "extensions")}
-        return Target(*(*server, there, roles, extensions, tables, _made(connection)))
+        settings = {(name, role): value for name, role, value in _rows(connection, "settings")}
+        return Target(*(*server, there, roles, extensions, tables, _made(connection), settings))
 
 
 def _made(connection: psycopg.Connection[Any]) -> dict[Address, tuple[str, ...]]:

@@ -57,6 +57,17 @@ FROM pg_catalog.pg_available_extensions AS a
 LEFT JOIN pg_catalog.pg_extension AS e ON e.extname = a.name
 LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
 
+-- name: settings
+-- By what sessions read and write values, and find names: of this role, and as this database has them for others.
+SELECT name, '', coalesce(reset_val, '') FROM pg_catalog.pg_settings
+WHERE name IN ('TimeZone', 'DateStyle', 'IntervalStyle', 'search_path', 'default_text_search_config', 'lc_monetary', 'lc_numeric',
+               'extra_float_digits', 'bytea_output', 'xmlbinary', 'xmloption', 'array_nulls', 'transform_null_equals',
+               'default_transaction_isolation', 'default_transaction_read_only')
+UNION ALL
+SELECT left(c, strpos(c, '=') - 1), pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(s.setrole)), substr(c, strpos(c, '=') + 1)
+FROM pg_catalog.pg_db_role_setting AS s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c
+WHERE s.setrole <> 0 AND s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+
 -- name: tables
 SELECT c.oid::bigint, format('%I.%I', n.nspname, c.relname)
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

@@ -61,16 +61,15 @@ def _last(definition: Definition, position: Position) -> int:
     return position.value if position.called else position.value - definition.increment
 
 
-async def definitions(gate: Gate, tables: Iterable[TableName]) -> dict[_Name, Definition]:
-    """Find the sequences of tables.
+async def definitions(gate: Gate, tables: Iterable[TableName], drawn: Iterable[_Name] = ()) -> dict[_Name, Definition]:
+    """Find the sequences of tables, and others that are drawn from for them.
 
     Raises:
         SwitchError: a table that stays draws from one, too: the two sides would hand out the same numbers.
 
     """
-    rows = await gate.session.rows(
-        blocks("sequences.sql", PACKAGE)["used"], {"tables": [quoted(each) for each in tables]}
-    )
+    given = {"tables": [quoted(each) for each in tables], "drawn": [Identifier(*each).as_string() for each in drawn]}
+    rows = await gate.session.rows(blocks("sequences.sql", PACKAGE)["used"], given)
     for schema, name, *_, others in rows:
         if others:
             raise SwitchError(
@@ -80,15 +79,24 @@ async def definitions(gate: Gate, tables: Iterable[TableName]) -> dict[_Name, De
     return {(schema, name): Definition(*rest) for schema, name, *rest, _ in rows}
 
 
-async def raise_sequences(source: Gate, target: Gate, tables: Sequence[TableName], number: int) -> dict[_Name, int]:
+async def raise_sequences(
+    source: Gate, target: Gate, tables: Sequence[TableName], number: int, *, drawn: Sequence[_Name] = ()
+) -> dict[_Name, int]:
     """Set the target's sequences beyond the source's; give the values.
+
+    Args:
+        source: the side that has closed.
+        target: the one that is about to open.
+        tables: whose sequences these are.
+        number: the coordinator's.
+        drawn: more of them, which functions or applications draw from.
 
     Raises:
         SupersededError: the gate of the target is not this coordinator's any more.
         SwitchError: a sequence is not on both sides, or is used by a table that does not move.
 
     """
-    theirs, known = await both(definitions(source, tables), definitions(target, tables))
+    theirs, known = await both(definitions(source, tables, drawn), definitions(target, tables, drawn))
     if missing := theirs.keys() ^ known.keys():
         told = ", ".join(sorted(".".join(name) for name in missing))
         raise SwitchError(f"these sequences are on one side only: {told}", hint="the two schemas must be the same")

@@ -18,7 +18,8 @@ SELECT n.nspname, c.relname, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle, s.s
              WHERE o.seq = c.oid AND o.tab NOT IN (SELECT m.oid FROM moved AS m) ORDER BY 1)
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_sequence AS s ON s.seqrelid = c.oid
-WHERE c.oid IN (SELECT u.seq FROM uses AS u JOIN moved AS m ON m.oid = u.tab)
+WHERE c.oid IN (SELECT u.seq FROM uses AS u JOIN moved AS m ON m.oid = u.tab
+                UNION SELECT pg_catalog.to_regclass(d) FROM pg_catalog.unnest(%(drawn)s::text[]) AS d)
 ORDER BY 1, 2
 
 -- name: position
