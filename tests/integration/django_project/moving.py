@@ -39,13 +39,13 @@ def rows(database):
         return [name for (name,) in connection.execute("SELECT name FROM shop_carrier ORDER BY id")]
 
 
-async def change(steps):
+async def change(steps, number=1):
     for database, verb in steps:
         gate = Gate("data", database, databases[database].address)
         if isinstance(verb, Mode):
             await install(gate, verb, [TableName("public", "shop_carrier")])
         else:
-            await gate.change(1, verb, timedelta(seconds=60))
+            await gate.change(number, verb, timedelta(seconds=60))
         await gate.aclose()
 
 
@@ -66,6 +66,30 @@ try:
         cursor.execute("SELECT * FROM shop_carrier")
 except WrongDatabaseError as error:
     wrong = error.right
+
+
+@atomic_again("data")
+def switched(name):
+    before = Carrier.objects.count()
+    calls.append(name)
+    if calls.count(name) == 1:
+        asyncio.run(change([("data", Verb.CLOSE), ("data", Verb.LINK), ("primary", Verb.OPEN)], number=2))
+        databases._following.look_again()
+    Carrier.objects.create(name=f"{name} {before}")
+    raise LookupError(name)
+
+
+try:
+    switched("rolled back")
+except LookupError as error:
+    raised = str(error)
 databases.close()
-found = {"primary": rows("primary"), "data": rows("data"), "calls": calls, "nested": nested, "wrong": wrong}
+found = {
+    "primary": rows("primary"),
+    "data": rows("data"),
+    "calls": calls,
+    "nested": nested,
+    "wrong": wrong,
+    "raised": raised,
+}
 print(json.dumps(found))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import wraps
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from syncline.contrib.django.database_settings import DEFAULT, alias_of
 from syncline.contrib.django.router import configured
+from syncline.contrib.django.staying import begin
 from syncline.split.switching.running import DEADLINE
 
 
@@ -37,9 +39,12 @@ def atomic_again(
         def again(*arguments: Any, **named: Any) -> Any:
             databases = configured()
 
-            def begun() -> Any:
+            @contextmanager
+            def begun() -> Iterator[None]:
                 alias = alias_of(databases, databases.serving(database)) if databases.split else DEFAULT
-                return transaction.atomic(using=alias, durable=True)
+                with transaction.atomic(using=alias, durable=True):
+                    begin(connections[alias], database)
+                    yield
 
             return databases.run(lambda _: function(*arguments, **named), begun, deadline=deadline)
 

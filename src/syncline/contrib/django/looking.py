@@ -7,10 +7,10 @@ from typing import Any
 
 from django.db import connections
 from psycopg import sql as composed
-from psycopg.pq import TransactionStatus
 
 from syncline.contrib.django.database_settings import alias_of
 from syncline.contrib.django.router import configured
+from syncline.contrib.django.staying import begun, is_idle
 from syncline.split.routing import Ledger
 from syncline.split.statements import Placeholders
 
@@ -40,7 +40,7 @@ def look(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context
     style = Placeholders.NONE if params is None and not many else Placeholders.PERCENT
     name = _name(databases, connection.alias)
     if name is not None and databases.split:
-        name = _moving(databases, name, text, style)
+        name = _moving(databases, name, text, style, begun(connection))
     verdict = databases.routing.look(text, style, database=name, ledger=together)
     own.changed |= verdict.changed
     return execute(sql, params, many, context)
@@ -52,9 +52,10 @@ def _name(databases: Any, alias: str) -> str | None:
     return next((each.name for each in databases if alias_of(databases, each.name) == alias), None)
 
 
-def _moving(databases: Any, name: str, text: str, style: Placeholders) -> str:
-    """Give the database whose tables a statement names, where this one serves them while they move."""
+def _moving(databases: Any, name: str, text: str, style: Placeholders, stay: set[str]) -> str:
+    """Give the database whose tables a statement names, where this one serves them while they move, or did."""
     here = {each.name for each in databases if each.name != name and databases.serving(each.name) == name}
+    here |= stay - {name}
     return min(here & databases.routing.verdict(text, style).owners, default=name) if here else name
 
 
@@ -62,7 +63,7 @@ def _ledger(connection: Any) -> Ledger:
     """Give the ledger of a connection's transaction: a fresh one where another has begun."""
     transaction = _transaction(connection)
     known, ledger = getattr(connection, _LEDGER, (None, None))
-    if ledger is None or transaction is None or transaction != known or _is_idle(connection):
+    if ledger is None or transaction is None or transaction != known or is_idle(connection):
         ledger = Ledger()
         setattr(connection, _LEDGER, (transaction, ledger))
     return ledger
@@ -74,8 +75,3 @@ def _transaction(connection: Any) -> tuple[int, str | None] | None:
         if not block._from_testcase:  # noqa: SLF001  as Django's own ``durable`` does
             return id(block), connection.savepoint_ids[place - 1] if place else None
     return None
-
-
-def _is_idle(connection: Any) -> bool:
-    opened = connection.connection
-    return opened is not None and opened.info.transaction_status is TransactionStatus.IDLE

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.db import connections
 
 from syncline.contrib.django.database_settings import DEFAULT, alias_of
+from syncline.contrib.django.staying import begun, stays
 from syncline.errors import AcrossDatabasesError, ConfigError
 from syncline.split.databases import Databases
 from syncline.split.names import Name
@@ -52,8 +54,17 @@ class Router:
         raise unknown(table_of(model), ownership.names)
 
     def alias(self, model: Any) -> str:
-        """Say by which alias a model is reached: that of the side that serves, while its table moves."""
-        return alias_of(self.databases, self.databases.serving(self.owner(model))) if self.databases.split else DEFAULT
+        """Say by which alias a model is reached: while its table moves the side that serves, or did at first."""
+        if not self.databases.split:
+            return DEFAULT
+        name = self.owner(model)
+        serving = alias_of(self.databases, self.databases.serving(name))
+        if not self.databases.moves():
+            return serving
+        if (stayed := stays(name, [alias_of(self.databases, each.name) for each in self.databases])) is not None:
+            return stayed
+        begun(connections[serving]).add(name)
+        return serving
 
     def home(self, model: Any) -> str:
         """Say by which alias the database is reached in which a model's table is made."""
