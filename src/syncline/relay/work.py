@@ -138,13 +138,12 @@ class Work:
         inserts: Sequence[State] = (),
         upserts: Sequence[State] = (),
     ) -> Batch:
-        touched = self.touched[plan.id]
+        lanes = self._lanes(self.touched[plan.id], inserts or upserts)
         return Batch(
             plan.entity,
             list(inserts),
             list(upserts),
-            again=touched.again,
-            lanes=self._lanes(touched, inserts or upserts),
+            lanes=lanes,
             admission=self.admission,
             source=source,
             read_at=now,
