@@ -13,6 +13,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from syncline import wiring
 from syncline.backfill.runner import Runner
 from syncline.capture.postgres import install
 from syncline.cli.verify import RATE as VERIFY_RATE
-from syncline.config import load
+from syncline.config import load, load_links
 from syncline.config.settings import Settings, SourceSettings, TargetSettings
 from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.mongo.target import MongoTarget
@@ -38,9 +39,11 @@ from syncline.engines.postgres.verification.side import SqlSide
 from syncline.model.entity import ROWS, Entity, TableName
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
-from syncline.ports import TaskKind
+from syncline.ports import Batch, Report, TaskKind
 from syncline.postgres.connection import connect
 from syncline.postgres.loaders import register_loaders
+from syncline.running import run_workers
+from syncline.telemetry.observer import NullObserver
 from syncline.verify.one_pass import Options, Sides
 from syncline.verify.report import Mode
 from syncline.verify.verifier import verify
@@ -60,6 +63,27 @@ async def install_todo(url: str, entity: Entity = TODO) -> None:
         await install.install(conn, await install.plan(conn, [entity]))
     finally:
         await conn.close()
+
+
+async def install_links(file: str) -> None:
+    """Install capture for each link of a file."""
+    for settings in load_links(Path(file)):
+        async with wiring.opened_source(settings) as conn:
+            await install.install(conn, await install.plan(conn, settings.entities))
+
+
+async def serve_links(file: Path, applied: Callable[[str, str], None]) -> None:
+    """Serve the links of a file; ``applied`` is told of each record: its collection, and its note."""
+    apply = MongoTarget.apply
+
+    async def told(target: MongoTarget, batch: Batch) -> Report:
+        report = await apply(target, batch)
+        for state in batch.states:
+            applied(batch.entity.collection, state.body["note"][:12])
+        return report
+
+    MongoTarget.apply = told  # type: ignore[assignment, method-assign]
+    await run_workers([(settings, NullObserver()) for settings in load_links(file)])
 
 
 async def install_application(url: str, file: Path) -> None:

@@ -84,13 +84,13 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage() -> Iterator[Stage]:
-    """Start both engines in a temporary folder."""
+def stage(**more: Any) -> Iterator[Stage]:
+    """Start both engines in a temporary folder; ``more`` are settings of PostgreSQL's."""
     from syncline.embedded import PrivateMongo, PrivatePostgres
 
     with tempfile.TemporaryDirectory(prefix="syncline-bench-") as name:
         folder = Path(name)
-        settings = {"shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "30min"}
+        settings = {"shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "30min", **more}
         with PrivatePostgres(folder / "pg", settings=settings) as postgres, PrivateMongo(folder / "mongo") as mongo:
             yield Stage(postgres, mongo, folder)
 

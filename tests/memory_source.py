@@ -112,6 +112,9 @@ class MemoryLanes:
             if self._state.holds(self._worker, lane, epoch):
                 del self._state.owners[lane]
 
+    async def call(self) -> bool:
+        return False
+
     async def leave(self) -> None:
         self._state.workers.pop(self._worker, None)
         self._state.claims = {task: worker for task, worker in self._state.claims.items() if worker != self._worker}

@@ -193,9 +193,11 @@ class Relay:
         )
 
     @contextlib.asynccontextmanager
-    async def worker(self, *, target: Target | None = None, ready: bool = True) -> AsyncIterator[Worker]:
+    async def worker(
+        self, *, target: Target | None = None, ready: bool = True, **options: Any
+    ) -> AsyncIterator[Worker]:
         """Run a worker in this process; at the end of the block it is stopped in order."""
-        worker = wiring.make_worker(self.settings, target or self.target, observer=self.seen)
+        worker = wiring.make_worker(self.settings, target or self.target, observer=self.seen, **options)
         self.workers.append(worker)
         running = asyncio.create_task(worker.run())
         try:

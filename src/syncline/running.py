@@ -12,6 +12,7 @@ import structlog
 
 from syncline.config import Settings
 from syncline.ending import Group, end
+from syncline.engines.mongo.clients import Clients
 from syncline.errors import SynclineError
 from syncline.model.link import entered
 from syncline.relay.worker import Worker
@@ -43,7 +44,8 @@ async def run_workers(
         Exception: what other work of the process has ended with.
 
     """
-    workers = _Workers()
+    clients = Clients()
+    workers = _Workers(clients, several=len(links) > 1)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -65,6 +67,7 @@ async def run_workers(
                     group.create_task(workers.keep_running(settings, observer))
     finally:
         await end(*others, seconds=OTHERS_SECONDS)
+        await clients.close()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
     for one in others:
@@ -73,7 +76,8 @@ async def run_workers(
 
 
 class _Workers:
-    def __init__(self) -> None:
+    def __init__(self, clients: Clients, *, several: bool) -> None:
+        self._clients, self._several = clients, several
         self._running: set[Worker] = set()
         self._stopping = asyncio.Event()
 
@@ -85,9 +89,9 @@ class _Workers:
 
     async def run(self, settings: Settings, observer: Observer | None) -> None:
         """Run a link's worker to its end."""
-        async with opened_target(settings) as target:
+        async with opened_target(settings, self._clients) as target:
             with entered(settings.link):
-                worker = make_worker(settings, target, observer=observer)
+                worker = make_worker(settings, target, observer=observer, one_of_many=self._several)
                 self._running.add(worker)
                 try:
                     if not self._stopping.is_set():

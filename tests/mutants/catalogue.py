@@ -28,6 +28,7 @@ WORKERS = f"{TESTS}/test_relay_workers.py"
 SIGNALS = "tests/cases/test_signals_notices.py"
 STOP = "tests/cases/test_signals_stop.py"
 WAKES = "tests/cases/test_wakes.py"
+RESTS = f"{TESTS}/test_relay_rest.py"
 REJECTED = "tests/cases/test_rejected_records.py"
 CROWDS = "tests/cases/test_crowds.py"
 NEIGHBOURS = "tests/cases/test_neighbours.py"
@@ -408,6 +409,33 @@ MUTANTS: Sequence[Mutant] = (
         "a lane changes hands while its batch is under way",
         [Swap(f"{RELAY}/leases.py", "Leases._give_back", "set(busy())", "set()")],
         [f"{WORKERS}::test_lanes_move_only_when_nothing_of_them_is_under_way"],
+    ),
+    # -- sessions at rest
+    Mutant(
+        "resting-not-called",
+        "a worker that rests is left its long lease",
+        [Swap(f"{RELAY}/leases.py", "Leases._balance", "want > len(mine)", "False")],
+        [f"{RESTS}::test_lanes_of_a_worker_that_died_at_rest_are_free_after_a_usual_lease"],
+    ),
+    Mutant(
+        "call-not-heard",
+        "a call does not end a rest",
+        [Swap(f"{RELAY}/keeper.py", "Keeper.wake", "self._stirred.set()", "")],
+        [f"{RESTS}::test_a_worker_at_rest_shares_with_one_that_starts"],
+    ),
+    Mutant(
+        "rests-beside-others",
+        "a worker rests though another one is there",
+        [Swap(f"{RELAY}/rest.py", "Rest.may_begin", "self._leases.alone", "True")],
+        ["tests/unit/test_rest.py::test_what_needs_a_frequent_look_gets_it"],
+        quick=True,
+    ),
+    Mutant(
+        "rests-unwoken",
+        "a worker rests that no writer wakes",
+        [Swap(f"{RELAY}/rest.py", "Rest.may_begin", "self._waker.holds", "True")],
+        ["tests/unit/test_rest.py::test_what_needs_a_frequent_look_gets_it"],
+        quick=True,
     ),
     # -- deletes are done twice
     Mutant(

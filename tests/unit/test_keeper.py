@@ -42,7 +42,7 @@ async def test_only_what_another_worker_goes_on_to_say_ends_this_one() -> None:
     source: Any = Source()
     nothing: Any = SimpleNamespace()
     plans: Any = SimpleNamespace(by_id={1: OURS}, problems={})
-    keeper = Keeper(source, nothing, plans, nothing, nothing, settings=nothing, compiled={})
+    keeper = Keeper(source, nothing, plans, nothing, nothing, settings=nothing, compiled={}, rest=nothing)
     await _looks(keeper, source, "older", "older", "ours", "older", "other", "older", "older")
     assert source.asked == []
     with pytest.raises(ConfigError, match="another mapping"):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from syncline.config import TargetSettings
 from syncline.engines.cockroach.source import cockroach_source
+from syncline.engines.mongo.clients import Clients
 from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres.connections import SETTINGS, Connections, prepare, require_same
 from syncline.engines.postgres.source import SqlSource, postgres_source
@@ -65,13 +66,16 @@ async def open_source(
     return (cockroach_source if on_cockroach(control) else postgres_source)(connections, worker)
 
 
-def open_target(settings: TargetSettings, link: Link = UNNAMED, *, writers: int = 2) -> ConfiguredTarget:
+def open_target(
+    settings: TargetSettings, link: Link = UNNAMED, *, writers: int = 2, clients: Clients | None = None
+) -> ConfiguredTarget:
     """Make a target; it connects when it is first asked.
 
     Args:
         settings: where it is.
         link: whose writes these are: its way back passes over them.
         writers: so many batches are written side by side.
+        clients: of a process that has several targets in one MongoDB.
 
     """
     if settings.in_postgresql:
@@ -88,6 +92,7 @@ def open_target(settings: TargetSettings, link: Link = UNNAMED, *, writers: int 
         settings.database,
         control=settings.control_collection,
         link=link.tag,
+        client=clients.client(settings.url, settings.connect_timeout) if clients is not None else None,
         timeout=settings.timeout,
         connect_timeout=settings.connect_timeout,
     )

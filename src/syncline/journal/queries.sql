@@ -121,6 +121,13 @@ LEFT JOIN syncline.worker AS w ON w.id = l.owner AND w.expires_at > clock_timest
 -- name: live_workers
 SELECT id::text FROM syncline.worker WHERE expires_at > clock_timestamp() ORDER BY id
 
+-- name: call_resting
+-- The lease of a worker at rest is long; from now on it has a usual one, and lives on if it renews.
+UPDATE syncline.worker
+SET expires_at = least(expires_at, clock_timestamp() + (report->>'usual_lease_seconds')::float8 * interval '1 second')
+WHERE id <> %(worker)s AND expires_at > clock_timestamp() AND report->'usual_lease_seconds' IS NOT NULL
+RETURNING id
+
 -- name: acquire
 WITH counter AS (
     UPDATE syncline.meta SET epoch = greatest(epoch, %(above)s) + 1 RETURNING epoch

@@ -7,7 +7,7 @@ can wake, and the ``Journal``. A ``Target`` is the side that is kept equal.
 from syncline.ports.digests import SourceDigests, Stretch, Sum, TargetDigests
 from syncline.ports.executor import Executor, Same
 from syncline.ports.inspection import Documents, Inspection, Stored
-from syncline.ports.journal import PENDING, Entities, Journal, LaneRow, Lanes, Notices, Renewal
+from syncline.ports.journal import PENDING, USUAL, Entities, Journal, LaneRow, Lanes, Notices, Renewal
 from syncline.ports.marking import Absent, Chosen, Keys, Marking
 from syncline.ports.marks import Acknowledgement, Floor, Marks, Traced, Traces, Waker
 from syncline.ports.records import Durability, Excerpt, Plan, Plans, Records, States
@@ -50,6 +50,7 @@ __all__ = [
     "DESPITE",
     "PENDING",
     "UNREADABLE",
+    "USUAL",
     "Absence",
     "Absent",
     "Acknowledgement",

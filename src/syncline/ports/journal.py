@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from syncline.model.notice import Notice
 from syncline.ports.records import Plan, Plans
@@ -45,6 +45,10 @@ class LaneRow:
     """No live worker owns it."""
 
 
+USUAL: Final = "usual_lease_seconds"
+"""In the report of a worker at rest: how long its leases are else."""
+
+
 class Lanes(Protocol):
     """Who may serve which lane, and the counters that show a restore. One worker; ``Journal`` says of whom.
 
@@ -60,6 +64,13 @@ class Lanes(Protocol):
             SourceChangedError: the session leads to another server than at its start (a pooler may do that).
             VersionError: this release's time is over here.
 
+        """
+        ...
+
+    async def call(self) -> bool:
+        """Shorten the leases of other workers that rest to their usual length; tell whether there are any.
+
+        Notify them then: who lives renews.
         """
         ...
 

@@ -11,6 +11,8 @@ BUSY_READS = 8
 """Reads in a row that found something, after which writers need not notify."""
 FIRST_LOOK = 0.001
 LAST_LOOK = 0.05
+REST_SECONDS = 5.0
+"""Longest sleep at rest: a connection that was lost, and with it the wake lock, is found by the look after it."""
 
 
 class Idler:
@@ -25,6 +27,8 @@ class Idler:
     def __init__(self, waker: Waker | None, *, poll: float) -> None:
         self._waker = waker
         self._poll = poll
+        self.at_rest = False
+        """The session renews its leases seldom, too."""
         self._event = asyncio.Event()
         self._look = FIRST_LOOK
         self._armed = False
@@ -63,7 +67,7 @@ class Idler:
                 self._armed = True
                 return  # read once more: what committed before the lock was taken
             self._busy_reads = 0
-            await self.sleep(self._poll)
+            await self.sleep(max(self._poll, REST_SECONDS) if self.at_rest else self._poll)
             self._armed = self._holds  # another worker's may be gone
         else:
             await self.sleep(self._look)

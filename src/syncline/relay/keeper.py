@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from syncline.config.settings import Settings
@@ -16,6 +17,7 @@ from syncline.ports import PENDING, Plan, Plans, Reinstall, Source, Target, Wake
 from syncline.relay.conditions import Conditions
 from syncline.relay.leases import Leases
 from syncline.relay.pump import Pump
+from syncline.relay.rest import Rest
 
 LOOK_SECONDS = 1.0
 LOOK_SHARE = 50.0
@@ -52,6 +54,7 @@ class Keeper:
         settings: Settings,
         compiled: dict[int, str],
         reinstall: Reinstall | None = None,
+        rest: Rest,
         retry_due: float | None = None,
     ) -> None:
         self._source, self._journal = source, source.journal
@@ -65,7 +68,9 @@ class Keeper:
         self._compiled = compiled
         """From what this worker has compiled its entities last, in this session or an earlier one."""
         self._prepared = False
+        self._rest, self._resting = rest, False
         self._stopping = asyncio.Event()
+        self._stirred = asyncio.Event()
         self._lookout = source.lookout(reinstall, stopped=plans.problems)
         self._look_due = 0.0
         self._unsure = True
@@ -116,25 +121,39 @@ class Keeper:
     def stop(self) -> None:
         """End ``run`` after what it is doing."""
         self._stopping.set()
+        self._stirred.set()
+
+    def wake(self) -> None:
+        """End a rest: a writer, or another worker, has called."""
+        self._rest.interrupt()
+        self._stirred.set()
 
     async def run(self) -> None:
         """Do it again and again, until stopped or cancelled."""
         period = self._settings.worker.renew.total_seconds()
         due = time.monotonic() + period
         while not await self._stopped_within(due - time.monotonic()):
-            due = max(due + period, time.monotonic() + period / 2)
-            await self._beat()
+            now = time.monotonic()  # before it was due, where somebody has called
+            due = max(min(due, now) + period, now + period / 2)
+            self._stirred.clear()  # whoever calls from here on ends the rest that begins below
+            lease = self._rest.lease if self._rest.may_begin() else None
+            await self._beat(lease)
+            self._resting = lease is not None and self._rest.may_begin()
+            self._pump.at_rest = self._resting
+            if self._resting:
+                due = time.monotonic() + self._rest.pause
 
     async def _stopped_within(self, seconds: float) -> bool:
+        """Wait; a rest ends when somebody calls."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
-                await self._stopping.wait()
+                await (self._stirred if self._resting else self._stopping).wait()
         return self._stopping.is_set()
 
-    async def _beat(self) -> None:
+    async def _beat(self, lease: timedelta | None = None) -> None:
         self._leases.report = self._report()
         grown = self._leases.grown
-        await self._leases.renew(prepare=self._prepare_target, busy=self._pump.in_flight.lanes)
+        await self._leases.renew(prepare=self._prepare_target, busy=self._pump.in_flight.lanes, at_rest=lease)
         if self._leases.grown != grown:
             self._pump.wake()  # there are new lanes to read for
         waker = self._source.waker

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from syncline.errors import DamagedRecordError, ForeignTargetError, TargetUnavailableError
 from syncline.model.mark import LANES
 from syncline.model.notice import Notice
-from syncline.ports import Beat, Renewal, Source, Target
+from syncline.ports import USUAL, Beat, Renewal, Source, Target
 from syncline.relay.restores import Foreign, Restores, Verdict, judge_beat, judge_lanes
 from syncline.telemetry.observer import LanesChanged, Noticed, Observer, Unavailable
 from syncline.version import __version__
@@ -58,14 +58,21 @@ class Leases:
         """The newest nonce that is known to stand in the target."""
         self._leaving: dict[int, int] = {}
         self._confirmed_beat = 0
+        self._alone = False
         self._above = 0
         """Epochs that somebody else has written under; ours are higher."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether this worker has every lane, the target answers, and no other worker was there lately."""
+        return self._alone and len(self.held) == LANES and self.target_error is None
 
     async def renew(
         self,
         *,
         prepare: Callable[[], Awaitable[None]] | None = None,
         busy: Callable[[], Collection[int]] = tuple,
+        at_rest: timedelta | None = None,
     ) -> None:
         """Renew, look for restores, take or give back lanes. Called every second or so.
 
@@ -74,6 +81,7 @@ class Leases:
         Args:
             prepare: makes the target ready for lanes.
             busy: lists the lanes that have batches under way; asked when lanes are given back.
+            at_rest: how long the leases are if the worker rests; ``None``: as long as ever.
 
         Raises:
             SourceUnavailableError: the session is over.
@@ -85,11 +93,12 @@ class Leases:
         renewal = await self._lanes.renew(
             name=self._name,
             version=__version__,
-            ttl=self._ttl,
+            ttl=at_rest or self._ttl,
             confirmed=self._confirmed_beat,
-            report=self.report,
+            report={**self.report, USUAL: self._ttl.total_seconds()} if at_rest else self.report,
             seen=self._seen,
         )
+        self._alone = set(renewal.workers) <= {self._source.worker}
         _require(renewal)
         self._forget_lost(renewal)
         try:
@@ -226,6 +235,8 @@ class Leases:
             await self._tell_others()
         if want > 0 and mine:
             await self._acquire(mine[:want], renewal)
+        if want > len(mine) and await self._lanes.call():
+            await self._tell_others()
 
     async def _give_back(self, share: int, busy: Callable[[], Collection[int]]) -> None:
         for lane in sorted(self.held)[share:]:

@@ -104,6 +104,21 @@ class Pump:
         return self._idler.wake
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, nothing waits for its turn, and nothing is in trouble."""
+        busy = self.in_flight.works or self._apart or self._reader.under_way.held_back or self._reader.stopped
+        return not busy and self._recovery.down is None
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the outbox is looked at seldom where writers wake."""
+        return self._idler.at_rest
+
+    @at_rest.setter
+    def at_rest(self, rests: bool) -> None:
+        self._idler.at_rest = rests
+
+    @property
     def relies_on_another(self) -> bool:
         """Whether it sleeps for as long as another worker holds the wake lock."""
         return self._idler.relies_on_another

@@ -32,6 +32,7 @@ from syncline.relay.clock import Backoff
 from syncline.relay.keeper import Keeper
 from syncline.relay.leases import Leases
 from syncline.relay.pump import Pump
+from syncline.relay.rest import Rest
 from syncline.relay.restores import Restores
 from syncline.relay.trouble import Strikes, gravest, hindrance, is_retryable
 from syncline.telemetry.observer import Observer, Started, Stopped, Unavailable
@@ -73,6 +74,7 @@ class Worker:
         observer: is told what happens.
         background: runs beside the pump in each session.
         reinstall: puts back what captures changes, where the settings say so.
+        rests: renew leases seldom while nothing happens and nobody else is there.
 
     """
 
@@ -86,6 +88,7 @@ class Worker:
         *,
         background: Background | None = None,
         reinstall: Reinstall | None = None,
+        rests: bool = False,
     ) -> None:
         self.id = str(uuid.uuid4())
         self._settings = settings
@@ -95,6 +98,7 @@ class Worker:
         self._observer = observer
         self._background = background
         self._reinstall = reinstall
+        self._rests = rests
         self._reinstalls = 0
         self._damaged_at: float | None = None
         self._stopping = asyncio.Event()
@@ -248,6 +252,7 @@ class Worker:
             settings=self._settings,
             compiled=self._compiled,
             reinstall=self._reinstall,
+            rest=Rest(source, plans, leases, pump, worker, allowed=self._rests),
             retry_due=self._strikes.due(),
         )
         if self._stopping.is_set():
@@ -270,6 +275,10 @@ class Worker:
         self._unfinished = {}
 
     async def _run_session(self, source: Source, plans: Plans, pump: Pump, keeper: Keeper, backoff: Backoff) -> None:
+        def called() -> None:
+            pump.wake()
+            keeper.wake()
+
         async with Group() as tasks:
             starting = tasks.create_task(keeper.start())
             if await self._unless_stopped(starting):
@@ -277,7 +286,7 @@ class Worker:
                 keeping = tasks.create_task(keeper.run())
                 helpers = []
                 if source.waker is not None:
-                    helpers.append(tasks.create_task(source.waker.listen(pump.wake)))
+                    helpers.append(tasks.create_task(source.waker.listen(called)))
                 if self._background is not None:
                     helpers.append(tasks.create_task(self._background(source, plans)))
                 pumping = tasks.create_task(self._pumping(pump))

@@ -10,6 +10,7 @@ from typing import Any
 
 from syncline.config import Settings
 from syncline.engines import opening
+from syncline.engines.mongo.clients import Clients
 from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.mongo.target import MongoTarget
 from syncline.engines.postgres.copying.copies import SqlCopies
@@ -49,9 +50,9 @@ from syncline.verify.sides import Sides
 from syncline.version import __version__
 
 
-def open_target(settings: Settings) -> ConfiguredTarget:
-    """Make the target. Close it when done."""
-    return opening.open_target(settings.target, settings.link, writers=settings.worker.writers)
+def open_target(settings: Settings, clients: Clients | None = None) -> ConfiguredTarget:
+    """Make the target, on one of the clients if there are any. Close it when done."""
+    return opening.open_target(settings.target, settings.link, writers=settings.worker.writers, clients=clients)
 
 
 def inspection(target: Target) -> Inspection:
@@ -69,9 +70,9 @@ def inspection(target: Target) -> Inspection:
 
 
 @contextlib.asynccontextmanager
-async def opened_target(settings: Settings) -> AsyncIterator[ConfiguredTarget]:
-    """Make the target for a block."""
-    target = open_target(settings)
+async def opened_target(settings: Settings, clients: Clients | None = None) -> AsyncIterator[ConfiguredTarget]:
+    """Make the target for a block, on one of the clients if there are any."""
+    target = open_target(settings, clients)
     try:
         yield target
     finally:

@@ -38,10 +38,15 @@ from syncline.wiring.sides import inspection, open_ranges, opened_looks, opened_
 
 TASK_SECONDS = 1.0
 """How often a worker looks for backfills and sweeps to do."""
+REST_SECONDS = 5.0
+"""How often one of many looks when there was none for a minute."""
+SLOWER = 1.03
 
 
-def make_worker(settings: Settings, target: Target, *, observer: Observer | None = None) -> Worker:
-    """Put a worker together."""
+def make_worker(
+    settings: Settings, target: Target, *, observer: Observer | None = None, one_of_many: bool = False
+) -> Worker:
+    """Put a worker together; one of many in a process rests while nothing happens."""
     observer = observer or LoggingObserver(wants_keys=settings.log.level == "debug")
     said: set[str] = set()
 
@@ -63,8 +68,9 @@ def make_worker(settings: Settings, target: Target, *, observer: Observer | None
         open_source,
         compile_,
         observer,
-        background=partial(background, settings, target),
+        background=partial(background, settings, target, most_pause=REST_SECONDS if one_of_many else TASK_SECONDS),
         reinstall=partial(_reinstall, settings) if settings.source.reinstall else None,
+        rests=one_of_many,
     )
 
 
@@ -79,16 +85,19 @@ async def _claim(settings: Settings, target: Target, source: Source) -> None:
         target.claim_for(source.identity.system, settings.entities)
 
 
-async def background(settings: Settings, target: Target, source: Source, plans: Plans) -> None:
+async def background(
+    settings: Settings, target: Target, source: Source, plans: Plans, *, most_pause: float = TASK_SECONDS
+) -> None:
     """Do what a worker does beside its batches."""
     async with Group() as group:
-        group.create_task(_tasks(settings, target, source, plans))
+        group.create_task(_tasks(settings, target, source, plans, most_pause))
         if settings.verify.continuously:
             group.create_task(make_continuous(settings, target, plans, source.worker).run())
 
 
-async def _tasks(settings: Settings, target: Target, source: Source, plans: Plans) -> None:
-    """Do backfills and sweeps, as they are asked for."""
+async def _tasks(settings: Settings, target: Target, source: Source, plans: Plans, most_pause: float) -> None:
+    """Do backfills and sweeps, as they are asked for; ``most_pause`` is that between two looks at last."""
+    pause = TASK_SECONDS
     async with opened_source(settings, keyed=True) as connection, contextlib.AsyncExitStack() as stack:
         ranges = await open_ranges(settings, stack)
         runner = Runner(
@@ -107,8 +116,9 @@ async def _tasks(settings: Settings, target: Target, source: Source, plans: Plan
                     raise
                 ran = None  # it concerns one entity: the others go on
                 await tell_failure(source, runner.entity, error)
+            pause = min(pause * SLOWER, most_pause) if ran is None else TASK_SECONDS
             if ran is None:
-                await asyncio.sleep(TASK_SECONDS)
+                await asyncio.sleep(pause)
 
 
 async def _reinstall(settings: Settings) -> Mapping[str, SynclineError]:

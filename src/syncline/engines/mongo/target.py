@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -11,22 +10,21 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import pymongo
-from pymongo import AsyncMongoClient, UpdateOne
+from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from syncline.ending import end
 from syncline.engines.mongo import control as control_records
 from syncline.engines.mongo import errors as mongo_errors
 from syncline.engines.mongo import suitability
 from syncline.engines.mongo.claims import Claim, Claims, claim_of
+from syncline.engines.mongo.clients import Client, close_client, make_client
 from syncline.engines.mongo.concurrently import concurrently
 from syncline.engines.mongo.documents import as_json, documents
 from syncline.engines.mongo.indexes import ensure_indexes, holders, missing_indexes
 from syncline.engines.mongo.stored import DECODED, RAW, pages, read_one, sent
 from syncline.engines.mongo.writes import CODEC, DURABLE, Writes
-from syncline.errors import DamagedRecordError, TargetError
+from syncline.errors import DamagedRecordError
 from syncline.model.entity import Entity, Index
 from syncline.model.strict_bson import AS_STORED, decoded, encoded
 from syncline.ports import Batch, Beat, Document, Fence, Report, Reverse, same_system
@@ -40,14 +38,13 @@ CHUNK = 1000
 """Documents per command: larger ones gain nothing and hold the server's locks for longer."""
 
 
-CLOSE_SECONDS = 0.3
 _ANY_FIELDS: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class MongoTarget:
     """A MongoDB database; implements ``syncline.ports.Target``.
 
-    One client (one pool) per object. Every command carries a time limit that the server enforces too, so that a write
+    Every command carries a time limit that the server enforces too, so that a write
     that has been given up cannot execute much later (the grace of the second delete builds on it).
 
     Args:
@@ -55,6 +52,7 @@ class MongoTarget:
         database: name of the database that holds the collections.
         control: collection for lane records and the source's heartbeat.
         link: whose writes these are.
+        client: connected to the URL, and closed by whoever has made it; else the target has one of its own.
         timeout: limit of one operation, on both sides of the wire.
         connect_timeout: limit for finding a server that accepts writes.
 
@@ -74,20 +72,12 @@ class MongoTarget:
         *,
         control: str = "_syncline",
         link: str = "syncline",
+        client: Client | None = None,
         timeout: timedelta = timedelta(seconds=10),
         connect_timeout: timedelta = timedelta(seconds=5),
     ) -> None:
-        try:
-            self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-                url,
-                appname="syncline",
-                retryWrites=False,
-                serverSelectionTimeoutMS=int(connect_timeout.total_seconds() * 1000),
-                connectTimeoutMS=int(connect_timeout.total_seconds() * 1000),
-                uuidRepresentation="standard",
-            )
-        except PyMongoError as error:
-            raise TargetError(f"this is not a usable MongoDB URL: {error}") from error
+        self._lent = client is not None
+        self._client = make_client(url, connect_timeout) if client is None else client
         self._database = self._client.get_database(database, codec_options=CODEC, write_concern=DURABLE)
         self._control = self._database[control]
         self._writes = Writes(self._database)
@@ -311,14 +301,9 @@ class MongoTarget:
             return await (self._client.admin if admin else self._database).command(dict(command), codec_options=SHOWN)
 
     async def close(self) -> None:
-        """Close the pool, in time: the driver wants to tell a server that may hang of the sessions that end."""
-        with pymongo.timeout(CLOSE_SECONDS):
-            closing = asyncio.ensure_future(self._client.close())
-        await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
-        await end(closing, seconds=CLOSE_SECONDS, again=CLOSE_SECONDS / 4)
-        if closing.done() and not closing.cancelled():
-            with mongo_errors.translated():
-                closing.result()
+        """Close the client, unless it is lent."""
+        if not self._lent:
+            await close_client(self._client)
 
     async def reading(self, entity: Entity) -> AsyncCollection[dict[str, Any]]:
         """Give an entity's collection, to be read at the strongest concern that this server has for many records."""

@@ -43,6 +43,10 @@ class SqlLanes:
         live = [worker for (worker,) in workers]
         return Renewal(beat, confirmed_beat, installation, epoch, rows, live, nonces, contested)
 
+    async def call(self) -> bool:
+        """Shorten the leases of other workers that rest to their usual length; tell whether there are any."""
+        return bool(await self._statements.all("call_resting"))
+
     async def acquire(self, lanes: Sequence[int], *, above: int) -> dict[int, int]:
         """Take the free ones of these lanes under one new epoch higher than ``above``; return lane to epoch."""
         return {lane: epoch for lane, epoch, _ in await self._acquired(lanes, above)}
