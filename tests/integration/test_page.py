@@ -161,7 +161,7 @@ async def test_every_answer_forbids_what_is_not_ours():
 
 STRANGE: list[dict[str, str]] = [
     {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://evil.example"},
-    {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site", "Origin": SITE},
+    {"Origin": "null"}, {"Origin": "http://["}, {"Sec-Fetch-Site": "cross-site", "Origin": SITE},
 ]  # fmt: skip
 
 

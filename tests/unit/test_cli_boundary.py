@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import re
 import signal
 import subprocess
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from syncline.cli.boundary import invocation
 from syncline.cli.common import run
-from syncline.cli.main import app
+from syncline.cli.main import app, command
 from syncline.config import Settings
 from syncline.errors import SynclineError
 
@@ -162,3 +165,73 @@ def test_after_an_interrupt_no_callback_prints_a_traceback(caplog, interrupted):
     with pytest.raises(KeyboardInterrupt) if interrupted else nullcontext():
         run(work())
     assert [record.name for record in caplog.records] == ([] if interrupted else ["asyncio"])
+
+
+def _numbers(command, path=()):
+    """Every option of a command that takes a number with a fraction."""
+    for parameter in command.params:
+        if parameter.param_type_name == "option" and "float" in str(parameter.type_descriptor.annotation):
+            yield (*path, parameter.opts[0])
+    for name, one in getattr(command, "commands", {}).items():
+        yield from _numbers(one, (*path, name))
+
+
+@pytest.mark.parametrize("option", [*_numbers(command())], ids=" ".join)
+@pytest.mark.parametrize("value", ["nan", "inf", "1e300"])
+def test_a_number_without_end_is_wrong_usage(option, value):
+    done = CliRunner().invoke(app, [*option, value])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option[-1]}'" in done.output
+
+
+@pytest.mark.parametrize("arguments", [("config", "show", "--json"), ("init", "--help"), ("--version",)])
+def test_output_that_nobody_reads_is_no_defect(arguments, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "syncline.cli.main", *arguments],
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | ENV,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_characters_that_a_terminal_lacks_are_spelt_out(tmp_path):
+    (tmp_path / "syncline.toml").write_text('[target]\ncontrol_collection = "größe"\n', "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "syncline.cli.main", "config", "show", "--json"],
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | ENV | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["target"]["control_collection"] == "größe"
+
+
+def test_output_that_cannot_be_written_is_said(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "syncline.cli.main", "config", "show", "--json"],
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | ENV,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (
+        3,
+        '{"error": {"message": "the output cannot be written: No space left on device", "hint": null}}\n',
+    )

@@ -454,3 +454,21 @@ def test_two_urls_of_one_place_are_seen_as_that(urls):
 )
 def test_two_places_are_told_apart(urls):
     assert place_of(urls[0]) != place_of(urls[1])
+
+
+def test_a_byte_order_mark_and_the_line_ends_of_windows_are_no_mistakes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "syncline.toml").write_bytes(b"\xef\xbb\xbf[worker]\r\nbatch_size = 7\r\n")
+    assert load(None, URLS).worker.batch_size == 7
+
+
+@pytest.mark.parametrize("section", ["history]\nkeep", "verify]\nperiod"])
+def test_a_duration_that_no_database_can_count_back_is_refused(settings, section):
+    assert "36500d (100 years) at most" in complaint(settings, f'[{section} = "99999999999w"')
+    settings(f'[{section} = "36500d"')
+
+
+@pytest.mark.parametrize("value", ["2024-01-01", "2024-01-01T10:00:00Z", "inf", "[1, nan]"])
+def test_an_index_has_no_options_that_the_source_cannot_remember(settings, value):
+    text = f'[entities.todo]\n[[entities.todo.indexes]]\nkeys = ["a"]\noptions = {{ partialFilterExpression = {{ a = {value} }} }}'
+    assert "options.partialFilterExpression.a" in complaint(settings, text)

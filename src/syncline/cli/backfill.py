@@ -18,15 +18,7 @@ from rich.text import Text
 
 from syncline.cli.backfilling import bars, lines, print_tasks, step_as_dict
 from syncline.cli.boundary import INTERRUPTED, err
-from syncline.cli.common import (
-    ConfigOption,
-    DespiteOption,
-    JsonOption,
-    configured,
-    print_json,
-    run,
-    say,
-)
+from syncline.cli.common import ConfigOption, DespiteOption, JsonOption, configured, finite, print_json, run, say
 from syncline.cli.documents import copy as of_documents
 from syncline.cli.documents.common import documents_from
 from syncline.cli.sharing import DaskOption, ProcessesOption, Sharing
@@ -75,7 +67,8 @@ def backfill(
         int | None, typer.Option(help="Wait while so many changes wait to be applied. [default: 20000]", min=1)
     ] = None,
     max_lag: Annotated[
-        float | None, typer.Option(help="Wait while the oldest of them is older (seconds). [default: 30]", min=0)
+        float | None,
+        typer.Option(help="Wait while the oldest of them is older (seconds). [default: 30]", min=0, callback=finite),
     ] = None,
     full_throttle: Annotated[
         bool, typer.Option("--full-throttle", help="As fast as it goes, whatever the source's users feel of it.")

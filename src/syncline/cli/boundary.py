@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 import traceback
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -68,8 +71,11 @@ class Boundary(Group):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer.Context is click's
         """Run the command inside of the boundary."""
         try:
-            with entered(current()):
-                return super().invoke(ctx)
+            try:
+                with entered(current()):
+                    return super().invoke(ctx)
+            finally:
+                write_out()
         except typer.Abort:
             raise
         except KeyboardInterrupt:
@@ -91,6 +97,25 @@ class Boundary(Group):
             raise typer.Exit(UNEXPECTED) from None
 
 
+def write_out(text: str = "") -> None:
+    """Write a text, and what was printed before, while it can still be told that it cannot be written.
+
+    Raises:
+        BrokenPipeError: nobody reads it any more.
+        SynclineError: it cannot be written.
+
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):  # else it is tried once more at the end, with a traceback
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise SynclineError(f"the output cannot be written: {error.strerror}") from error
+
+
 def complain(error: SynclineError) -> None:
     """Print one of our errors."""
     _complain(error.message, error.hint or _advice(error))
@@ -110,11 +135,17 @@ def _complain(message: str, hint: str | None) -> None:
         err.print(Text(_masked(traceback.format_exc()), "dim"))
     if invocation.get().as_json:
         told = {"message": _masked(message), "hint": _masked(hint) if hint else None}
-        err.print(Text(json.dumps({"error": told}, ensure_ascii=False)))
+        err.print(Text(json_text({"error": told}, sys.stderr)))
         return
     err.print(Text("error: ", "bold red"), Text(_masked(message)), sep="")
     if hint:
         err.print(Text(f"  {_masked(hint)}", "yellow"))
+
+
+def json_text(value: Any, stream: Any, **options: Any) -> str:
+    """Write JSON in the characters that a stream has; the others as JSON spells them out."""
+    has_all = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    return json.dumps(value, ensure_ascii=not has_all, **options)
 
 
 def _masked(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from syncline import ending
-from syncline.cli.boundary import invocation
+from syncline.cli.boundary import invocation, json_text, write_out
 from syncline.errors import ConfigError, SynclineError
 from syncline.model.json_names import camelled
 from syncline.model.link import enter
@@ -43,6 +42,17 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON; an error too, on standard error.", callback=_note_json)
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+MOST = 1e9
+"""Of a number with a fraction: thirty years of seconds, so that no sum of times overflows."""
+
+
+def finite(value: float | None) -> float | None:
+    """Refuse a number without end, and what is none (``nan`` is below and above nothing); for options."""
+    if value is not None and not abs(value) <= MOST:
+        raise typer.BadParameter(f"{value:g} is no number from 0 to {MOST:,.0f}.")
+    return value
 
 
 def _reason(reason: str | None) -> str | None:
@@ -163,8 +173,8 @@ def print_json(value: Any) -> None:
     if state.collected is not None and state.link is not None:
         state.collected[state.link] = value
         return
-    text = json.dumps(camelled(value), indent=2, ensure_ascii=False, default=_extended)
-    sys.stdout.write(text + "\n")
+    text = json_text(camelled(value), sys.stdout, indent=2, default=_extended)
+    write_out(text + "\n")
 
 
 def _extended(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from syncline.cli.common import YesOption
+from syncline.cli.common import YesOption, finite
 from syncline.errors import ConfigError
 
 
@@ -31,7 +31,9 @@ def demo(
             " migrate: from MongoDB to PostgreSQL, and back."
         ),
     ] = Play.SYNC,
-    seconds: Annotated[float, typer.Option(help="How long there is traffic (sync alone).", min=4)] = 25,
+    seconds: Annotated[
+        float, typer.Option(help="How long there is traffic (sync alone).", min=4, callback=finite)
+    ] = 25,
     app: Annotated[
         Path | None, typer.Option(help="Run the demo of the application in this folder, as its demo.toml says.")
     ] = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from syncline.cli.boundary import err
+from syncline.cli.boundary import err, write_out
 from syncline.cli.common import JsonOption, keep_secret, print_json, run, say
 from syncline.errors import ConfigError
 from syncline.model.defaults import CONFIG_FILE
@@ -81,7 +80,7 @@ def init(
     if as_json:
         print_json({"file": None if stdout else str(config), **found.as_dict()})
     elif stdout:
-        sys.stdout.write(found.text)
+        write_out(found.text)
     else:
         then = "syncline schema sql" if from_ is From.MONGODB else "syncline install"
         say(f"wrote {config}: check it, set DATABASE_URL and MONGODB_URL, then run `{then}`")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -13,8 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from syncline.cli.beforehand import look_at_target
-from syncline.cli.boundary import invocation
-from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
+from syncline.cli.boundary import invocation, write_out
+from syncline.cli.common import (
+    ConfigOption,
+    JsonOption,
+    YesOption,
+    confirm,
+    finite,
+    print_json,
+    run,
+    say,
+    settings_from,
+)
 from syncline.cli.documents.common import documents_from
 from syncline.cli.documents.install import install_documents
 from syncline.cli.partly import PARTLY, partly, say_partly
@@ -50,10 +59,14 @@ def install(
         ),
     ] = None,
     lock_timeout: Annotated[
-        float, typer.Option(help="Seconds an attempt waits for a table's lock, and writers behind it.", min=0.01)
+        float,
+        typer.Option(
+            help="Seconds an attempt waits for a table's lock, and writers behind it.", min=0.01, callback=finite
+        ),
     ] = LOCK_TIMEOUT.total_seconds(),
     patience: Annotated[
-        float, typer.Option("--wait", help="Seconds for which locked tables are tried again.", min=0)
+        float,
+        typer.Option("--wait", help="Seconds for which locked tables are tried again.", min=0, callback=finite),
     ] = PATIENCE.total_seconds(),
     finish: Annotated[
         bool, typer.Option("--finish", help="After an upgrade: take away what only the previous release needs.")
@@ -154,7 +167,7 @@ async def _install(
     async with reach.source(settings.source, purpose="install", installed=False) as source:
         wanted = await plan(source, settings.entities, options)
         if as_sql:
-            sys.stdout.write(render(wanted, lock_timeout=lock_timeout))
+            write_out(render(wanted, lock_timeout=lock_timeout))
             return wanted.changes, ()
         wanted.warnings += await look_at_target(settings, wanted, source)
         if not as_json:

@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -137,6 +138,9 @@ def _main(
 def main() -> None:
     """Run the command; the entry point of the package."""
     gc.set_threshold(50_000, 20, 100)  # what is imported stays: to walk it over and over is a tenth of a short command
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal may lack characters, and an argument need not be text
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except KeyboardInterrupt:  # before or after the command itself, where the boundary does not reach

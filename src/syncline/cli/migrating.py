@@ -11,7 +11,7 @@ from rich.console import Console
 
 from syncline.cli.application import AppOption, named_databases
 from syncline.cli.boundary import invocation
-from syncline.cli.common import ConfigOption, JsonOption, print_json, say
+from syncline.cli.common import ConfigOption, JsonOption, finite, print_json, say
 from syncline.model.words import counted
 
 if TYPE_CHECKING:
@@ -25,11 +25,16 @@ WhichArgument = Annotated[
     str, typer.Argument(metavar="[DATABASE]", help="The name of a database, such as primary, or all.")
 ]
 OneArgument = Annotated[str, typer.Argument(metavar="DATABASE", help="The name of a database, such as primary.")]
-WaitOption = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for another runner.")]
+WaitOption = Annotated[
+    float, typer.Option("--wait", min=0, help="Seconds to wait for another runner.", callback=finite)
+]
 LockOption = Annotated[
     float,
     typer.Option(
-        "--lock-timeout", min=0, help="Seconds to wait for a lock on a table; others queue up behind. 0: ever."
+        "--lock-timeout",
+        min=0,
+        help="Seconds to wait for a lock on a table; others queue up behind. 0: ever.",
+        callback=finite,
     ),
 ]
 MessageOption = Annotated[str, typer.Option("--message", "-m", help="What the revision is for.")]

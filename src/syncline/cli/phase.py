@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from syncline.cli.boundary import group
-from syncline.cli.common import ConfigOption, JsonOption, keep_secret, print_json, print_table, run, say
+from syncline.cli.common import ConfigOption, JsonOption, finite, keep_secret, print_json, print_table, run, say
 from syncline.cli.phase_rehearse import rehearse
 from syncline.cli.phase_restored import restored
 from syncline.cli.phase_shown import entry, evidence, in_effect, planned, process, reads, report, shown, since, was
@@ -36,7 +36,8 @@ CollectionsArgument = Annotated[
     typer.Argument(metavar="[COLLECTION]...", help="Which collections, as a group; by default all that are declared."),
 ]
 PercentOption = Annotated[
-    float | None, typer.Option("--percent", metavar="P", help="How much of the reads a ramp brings to PostgreSQL.")
+    float | None,
+    typer.Option("--percent", metavar="P", help="How much of the reads a ramp brings to PostgreSQL.", callback=finite),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 _HELD_BACK = 1

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from syncline.cli.backfilling import share
-from syncline.cli.common import ConfigOption, JsonOption, out, print_json, run, settings_from
+from syncline.cli.common import ConfigOption, JsonOption, finite, out, print_json, run, settings_from
 from syncline.cli.documents.common import documents_from
 from syncline.model.thresholds import Health
 
@@ -31,7 +31,9 @@ STYLES = {Health.HEALTHY: "bold green", Health.DEGRADED: "bold yellow", Health.U
 def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    watch: Annotated[float | None, typer.Option("--watch", "-w", help="Look again every so many seconds.")] = None,
+    watch: Annotated[
+        float | None, typer.Option("--watch", "-w", help="Look again every so many seconds.", callback=finite)
+    ] = None,
 ) -> None:
     """Show how the synchronisation stands.
 

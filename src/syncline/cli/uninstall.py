@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -10,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncline.cli.boundary import invocation
-from syncline.cli.common import ConfigOption, JsonOption, YesOption, confirm, print_json, run, say, settings_from
+from syncline.cli.boundary import invocation, write_out
+from syncline.cli.common import (
+    ConfigOption,
+    JsonOption,
+    YesOption,
+    confirm,
+    finite,
+    print_json,
+    run,
+    say,
+    settings_from,
+)
 from syncline.cli.documents.common import documents_from
 from syncline.cli.documents.taking_over import uninstall_documents
 from syncline.cli.partly import PARTLY, partly, say_partly
@@ -31,7 +40,8 @@ def uninstall(
     as_sql: Annotated[bool, typer.Option("--sql", help="Print the SQL instead of running it.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed.")] = False,
     patience: Annotated[
-        float, typer.Option("--wait", help="Seconds for which locked tables are tried again.", min=0)
+        float,
+        typer.Option("--wait", help="Seconds for which locked tables are tried again.", min=0, callback=finite),
     ] = PATIENCE.total_seconds(),
     yes: YesOption = False,
     as_json: JsonOption = False,
@@ -90,7 +100,7 @@ async def _uninstall(
             removal = InstallPlan(summary=["nothing to remove: Syncline is not installed in this database"])
             dry_run = True
         if as_sql:
-            sys.stdout.write(render(removal))
+            write_out(render(removal))
             return ()
         if not as_json:
             for line in removal.summary:

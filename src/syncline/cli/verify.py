@@ -13,16 +13,7 @@ import typer
 from rich.text import Text
 
 from syncline.cli.boundary import invocation
-from syncline.cli.common import (
-    ConfigOption,
-    JsonOption,
-    configured,
-    out,
-    print_json,
-    print_table,
-    run,
-    say,
-)
+from syncline.cli.common import ConfigOption, JsonOption, configured, finite, out, print_json, print_table, run, say
 from syncline.cli.documents import verify as of_documents
 from syncline.cli.documents.common import documents_from
 from syncline.cli.sharing import DaskOption, ProcessesOption, Sharing
@@ -63,7 +54,9 @@ def verify(
     ] = RATE,
     processes: ProcessesOption = 1,
     dask: DaskOption = None,
-    patience: Annotated[float, typer.Option(help="Seconds to wait for what may be only lag.", min=0)] = 60,
+    patience: Annotated[
+        float, typer.Option(help="Seconds to wait for what may be only lag.", min=0, callback=finite)
+    ] = 60,
     report: Annotated[
         Path | None, typer.Option(help="Write every finding to this file as it is made (a line of JSON each).")
     ] = None,

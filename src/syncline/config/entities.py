@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,15 @@ def _index_keys(value: object) -> object:
 
 def _direction(field: str) -> tuple[str, int]:
     return (field[1:], -1) if field.startswith("-") else (field, 1)
+
+
+def _unwritable(place: str, value: object) -> str | None:
+    """Find a value that JSON cannot hold, in which the source remembers what was declared."""
+    if isinstance(value, (dict, list)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return next((found for name, item in items if (found := _unwritable(f"{place}.{name}", item))), None)
+    plain = isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
+    return None if plain else place
 
 
 Defaults = MappingSettings | Fields
@@ -127,6 +137,13 @@ class IndexConfig(Section):
             raise ValueError(
                 "expireAfterSeconds would delete documents whose rows still exist; filter them with `where` instead"
             )
+        return options
+
+    @field_validator("options")
+    @classmethod
+    def _plain(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if place := _unwritable("options", options):
+            raise ValueError(f"{place}: TOML's dates and numbers without end are no values of an index's options here")
         return options
 
     def to_index(self) -> Index:

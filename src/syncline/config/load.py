@@ -179,7 +179,7 @@ def _file(path: Path | None, env: Mapping[str, str]) -> Path | None:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
+        return file.read_text("utf-8-sig")  # editors on Windows put a mark before the first line
     except UnicodeDecodeError as error:
         line = file.read_bytes()[: error.start].count(b"\n") + 1
         raise ConfigError(f"{file}:{line}: not UTF-8", hint="save the file as UTF-8") from None

@@ -25,6 +25,8 @@ from syncline.model.entity import Entity
 from syncline.model.link import UNNAMED, Link
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST = 36500 * 86400
+"""Seconds: databases cannot count back much further, and a worker that asks them to would end with each look."""
 
 
 def duration(value: object) -> timedelta | None:
@@ -35,7 +37,10 @@ def duration(value: object) -> timedelta | None:
     if text == "off":
         return None
     if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text):
-        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+        seconds = float(match[1]) * _UNITS[match[2]]
+        if seconds > _LONGEST:
+            raise ValueError("a duration has 36500d (100 years) at most")
+        return timedelta(seconds=seconds)
     raise ValueError("a duration is a number with a unit (s, m, h, d, w), such as 7d, or off")
 
 
