@@ -93,9 +93,12 @@ def _pages(links: Sequence[Settings], credential: AdminCredential, moves: ReadMo
 async def _serve(make: Callable[[AdminCredential], Page], host: str, port: int, names: Sequence[str] = ()) -> None:
     try:
         import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise ConfigError("the page needs FastAPI and uvicorn", hint="pip install 'syncline[web]'") from error
+        raise ConfigError(
+            "the page needs FastAPI, uvicorn and prometheus-client", hint="pip install 'syncline[web]'"
+        ) from error
     from syncline.web.auth import AdminCredential
     from syncline.web.listening import Server, listening
     from syncline.web.page.pages import NAMELESS
