@@ -5170,6 +5170,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{BACK}::test_a_worker_that_waits_at_the_gate_does_second_deletes_that_come_due_meanwhile"],
     ),
     Mutant(
+        "second-deletes-of-what-is-there-wait",
+        "a second delete of a key whose row is there again waits for the gate, for ever",
+        [Swap("syncline/engines/mongo/written_back.py", "DocumentTarget.apply", "one.key not in batch.again", "True")],
+        [f"{BACK}::test_a_worker_that_waits_at_the_gate_does_second_deletes_that_come_due_meanwhile"],
+    ),
+    Mutant(
         "live-rows-are-settled-unlocked",
         "a row says SYNCED though a write that is under way has not been marked yet",
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -35,6 +36,8 @@ class Batch:
     upserts: list[State] = field(default_factory=list)
     """Present."""
     deletes: list[Absence] = field(default_factory=list)
+    again: AbstractSet[str] = frozenset()
+    """Keys with no other mark than the one for their second delete, present or not."""
     lanes: Mapping[int, int] = field(default_factory=dict)
     """Lane to the epoch under which these were read, for a target whose fence is the lane's; perhaps more lanes."""
     admission: str = ""

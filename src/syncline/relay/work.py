@@ -138,12 +138,13 @@ class Work:
         inserts: Sequence[State] = (),
         upserts: Sequence[State] = (),
     ) -> Batch:
-        lanes = self._lanes(self.touched[plan.id], inserts or upserts)
+        touched = self.touched[plan.id]
         return Batch(
             plan.entity,
             list(inserts),
             list(upserts),
-            lanes=lanes,
+            again=touched.again,
+            lanes=self._lanes(touched, inserts or upserts),
             admission=self.admission,
             source=source,
             read_at=now,

@@ -99,15 +99,17 @@ class DocumentTarget(MongoTarget):
         """Write states; see ``syncline.ports.Target.apply``.
 
         Second deletes alone are done whoever MongoDB belongs to by now: what they name is of the link, and of nobody
-        else. Those of deletes just before a way back come due after it.
+        else. Those of deletes just before a way back come due after it. Where a row is there again, there is nothing
+        to do: what made it has a mark of its own, or was carried here.
         """
-        if not batch.states and all(gone.again for gone in batch.deletes):
+        there = [one for one in batch.states if one.key not in batch.again]
+        if not there and all(gone.again for gone in batch.deletes):
             number = await self._gate.last(batch.entity.collection)
         else:
             number = self._admitted(batch)
         collection, report = self._database[batch.entity.collection], Report()
         with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
-            for states in _parts(batch.states):
+            for states in _parts(there):
                 await self._put(collection, [_Written(state, number) for state in states], report)
             for gone in _parts(batch.deletes):
                 await self._delete(collection, gone, number, report)
