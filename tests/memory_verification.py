@@ -188,9 +188,6 @@ class MemoryBacklog:
         marks = sum(mark.entity == plan.id for mark in self._database.marks.values())
         return marks, sum(task.entity == plan.id for task in self._database.state.tasks.values())
 
-    async def parked(self, plan: Plan) -> int:
-        return len(await self.parked_keys(plan))
-
     async def parked_keys(self, plan: Plan) -> list[str]:
         return [key for entity, key in self._database.state.parked if entity == plan.id]
 

@@ -100,6 +100,11 @@ def test_from_nothing_to_proved_equal_to_damaged_to_mended(command, tmp_path):
         assert "2 records would be marked" in command(
             "repair", "--from", tmp_path / "report.json", "--dry-run", status=1
         )
+        command.documents.todos.delete_many({})
+        nothing = command.json("repair", "todos", "--from", tmp_path / "report.json")
+        assert (nothing["verify"]["entities"], nothing["repair"]["marked"]) == ([], 0), "the report names none of these"
+        command("repair", "todos")
+        command.drain()
         text = command("repair", "users", status=1)
         assert "left alone: users _id 'foreign'" in text
         assert "A repair is not a verification" in text

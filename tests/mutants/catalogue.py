@@ -1005,6 +1005,18 @@ MUTANTS: Sequence[Mutant] = (
         ],
         [f"{TESTS}/test_verify_traps.py::test_a_row_that_is_away_when_its_place_is_walked_is_compared_all_the_same"],
     ),
+    Mutant(
+        "parked-forgotten",
+        "a record that differed while it was parked is not looked at again when its entry is discarded",
+        [Swap("syncline/verify/suspects.py", "Suspects.suspect_unparked", "set(parked)", "self._parked.keys()")],
+        ["tests/unit/test_verify_in_memory.py::test_a_parked_record_whose_entry_goes_during_the_pass_is_damage"],
+    ),
+    Mutant(
+        "parked-forgotten-by-a-pass-that-goes-on",
+        "a pass that goes on does not look again at what was parked",
+        [Swap("syncline/verify/suspects.py", "Suspects.as_state", "self._parked | self._open", "self._open")],
+        ["tests/unit/test_verify_in_memory.py::test_a_parked_record_is_looked_at_again_by_a_pass_that_goes_on"],
+    ),
     # -- what drivers do not decode
     Mutant(
         "driver-believed",

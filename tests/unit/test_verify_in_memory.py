@@ -138,6 +138,45 @@ async def test_lag_is_no_damage_and_parked_records_fail(both):
     assert (report.exit_status, kinds(report), report.entities[0].parked) == (1, {}, 1)
 
 
+async def test_a_parked_record_whose_entry_goes_during_the_pass_is_damage(both, monkeypatch):
+    """Nobody has written it: that it was parked when it was looked at does not make it equal."""
+    both.database.rows[1]["7"]["v"] = "too much"
+    both.database.state.parked[1, "7"] = Rejection("7", "too_large", "")
+    conclude = Pass._conclude
+
+    async def discarded(self):
+        both.database.state.parked.clear()
+        await conclude(self)
+
+    monkeypatch.setattr(Pass, "_conclude", discarded)
+    report = await both.verify()
+    assert (report.exit_status, kinds(report)) == (1, {"7": "different"})
+
+
+async def test_a_parked_record_is_looked_at_again_by_a_pass_that_goes_on(both, monkeypatch):
+    monkeypatch.setattr(progress, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(progress, "SAVE_SHARE", 0)
+    both.database.rows[1]["7"]["v"] = "too much"
+    both.database.state.parked[1, "7"] = Rejection("7", "too_large", "")
+    conclude, passed = Pass._conclude, Pass._passed
+
+    class Killed(BaseException):
+        """The process is gone."""
+
+    async def dying(self):
+        await passed(self, 0)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pass, "_conclude", dying)
+        with pytest.raises(Killed):
+            await both.verify()
+    both.database.state.parked.clear()
+    monkeypatch.setattr(Pass, "_conclude", conclude)
+    report = await both.verify(resume=True)
+    assert (report.exit_status, kinds(report)) == (1, {"7": "different"})
+
+
 @pytest.mark.parametrize("after", [1, 3])
 async def test_a_pass_that_was_killed_goes_on_where_it_was(both, monkeypatch, after):
     monkeypatch.setattr(progress, "SAVE_SECONDS", 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +91,13 @@ def test_a_report_keeps_no_more_than_so_many_bytes():
     for number in range(9):
         report.add(Finding("items", Kind.DIFFERENT, str(number), 1, [Difference("v", "x" * (KEPT_BYTES // 4), "")]))
     assert (len(report.findings), report.counts.total()) == (4, 9)
+
+
+async def test_a_full_disk_is_said_whenever_it_is_met():
+    for act in (ReportFile.position, ReportFile.close, lambda file: file.end({})):
+        file = ReportFile(Path("/dev/full"))
+        await file.take([finding("1")])
+        with pytest.raises(SynclineError, match="/dev/full cannot be written: No space left on device"):
+            act(file)
+        with contextlib.suppress(SynclineError):
+            file.close()

@@ -98,6 +98,8 @@ async def _repair(
                 verified = VerifyReport()
                 for plan in plan_list:
                     keys = wanted.get(plan.name, [])
+                    if not keys:  # which would mean all
+                        continue
                     # What the report says may be long past.
                     verified.entities += (await verify(sides, [plan], Options(keys=keys, taker=repairer))).entities
             await repairer.audit()

@@ -37,9 +37,6 @@ SELECT queue_size(), lag_seconds(),
 SELECT (SELECT count(*) FROM syncline.waiting WHERE entity = %(entity)s AND hint <> 'G' AND at < %(before)s),
        (SELECT count(*) FROM syncline.task WHERE entity = %(entity)s AND created_at < %(before)s)
 
--- name: parked
-SELECT count(*) FROM syncline.parked WHERE entity = %(entity)s
-
 -- name: parked_keys
 SELECT key FROM syncline.parked WHERE entity = %(entity)s
 
@@ -115,8 +112,10 @@ RETURNING id
 SELECT entity, id::text, copied_at IS NULL FROM syncline.copy
 
 -- name: last_passes
--- When each entity's newest full pass began, and how long ago that is in seconds.
-SELECT entity, extract(epoch FROM clock_timestamp() - max(as_of))::float8 FROM syncline.certificate GROUP BY entity
+-- When each entity's newest full pass began, and how long ago that is in seconds. (One of the future was made before the clock
+-- was set back: it must not put the next one off.)
+SELECT entity, extract(epoch FROM clock_timestamp() - max(as_of))::float8 FROM syncline.certificate
+WHERE as_of <= clock_timestamp() GROUP BY entity
 
 -- name: settled
 -- A full pass went through; what an earlier one said of divergences is over when this one finds none (parked records

@@ -245,10 +245,6 @@ class Backlog(Protocol):
         """Count an entity's marks from before a time, and its tasks."""
         ...
 
-    async def parked(self, plan: Plan) -> int:
-        """Count an entity's parked records."""
-        ...
-
     async def parked_keys(self, plan: Plan) -> list[str]:
         """List an entity's parked records."""
         ...

@@ -247,14 +247,17 @@ class Pass:
             report.obstacles.append(f"{marks} changes from before the pass wait to be applied")
         if (marks or tasks or report.lagging) and not workers:
             report.obstacles.append("no worker is running")
-        report.parked = await self._parked()
-
-    async def _parked(self) -> int:
-        """Count the parked records that this pass is about."""
-        options, backlog = self._options, self._source_side.backlog
-        if not options.keys and options.first is None and options.end is None:
-            return 0 if self._mode is Mode.SAMPLE else await backlog.parked(self._plan)
         parked = await backlog.parked_keys(self._plan)
+        while self._suspects.suspect_unparked(parked):
+            await self._suspects.settle()
+            parked = await backlog.parked_keys(self._plan)
+        report.parked = await self._count(parked)
+
+    async def _count(self, parked: Sequence[str]) -> int:
+        """Count the parked records that this pass is about."""
+        options = self._options
+        if not options.keys and options.first is None and options.end is None:
+            return 0 if self._mode is Mode.SAMPLE else len(parked)
         if options.keys:
             return len(set(parked).intersection(options.keys))
         keys = possible(self._plan, parked)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,10 +51,8 @@ class ReportFile:
 
     def __init__(self, path: Path, *, resume: bool = False) -> None:
         self.path = path
-        try:
+        with _writable(path):
             self._file = path.open("r+b" if resume and path.exists() else "wb")
-        except OSError as error:
-            raise SynclineError(f"{path} cannot be written: {error.strerror}") from error
 
     async def take(self, findings: Sequence[Finding]) -> None:
         """Write some, a line each."""
@@ -61,9 +60,10 @@ class ReportFile:
 
     def position(self) -> int:
         """Bring what was written to the disk; give the file's length."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.tell()
+        with _writable(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            return self._file.tell()
 
     def rewind(self, position: int) -> None:
         """Cut off what was written after that, perhaps by a pass that was killed."""
@@ -77,15 +77,23 @@ class ReportFile:
 
     def close(self) -> None:
         """Close the file as it is."""
-        self._file.close()
+        with _writable(self.path):
+            self._file.close()
 
     def _write(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        try:
+        with _writable(self.path):
             self._file.writelines(
                 json.dumps(camelled(line), ensure_ascii=False).encode("utf-8", "replace") + b"\n" for line in lines
             )
-        except OSError as error:
-            raise SynclineError(f"{self.path} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """Say of which file it is that the disk is full, or gone."""
+    try:
+        yield
+    except OSError as error:
+        raise SynclineError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def keys_in(path: Path, *, without: Container[str] = ()) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -66,6 +66,8 @@ class Suspects:
         """Seconds that the pass may still wait for room: a target far behind is not waited for again and again."""
         self._keys_only = keys_only
         self._open: dict[str, Suspect] = {}
+        self._parked: dict[str, Suspect] = {}
+        """Those that differ and are parked: they count as failed for as long as they are."""
         self._alone = 0
 
     def __len__(self) -> int:
@@ -79,13 +81,23 @@ class Suspects:
             self._open.setdefault(key, Suspect(now, due))
 
     def as_state(self) -> dict[str, str]:
-        """Give those under suspicion, with the time since when, in JSON's types."""
-        return {key: suspect.first_seen.isoformat() for key, suspect in self._open.items()}
+        """Give those under suspicion, with the time since when, in JSON's types; parked ones may not be so later."""
+        return {key: suspect.first_seen.isoformat() for key, suspect in (self._parked | self._open).items()}
 
     def restore(self, state: Mapping[str, str]) -> None:
         """Put back what ``as_state`` gave; all are looked at again."""
         due = time.monotonic()
         self._open |= {key: Suspect(datetime.fromisoformat(seen), due) for key, seen in state.items()}
+
+    def suspect_unparked(self, parked: Collection[str]) -> bool:
+        """Suspect again what was parked when it was looked at and is not any more; tell whether there is such a key.
+
+        Somebody may have discarded its entry, and nobody wrote the record.
+        """
+        gone = self._parked.keys() - set(parked)
+        for key in gone:
+            self._open[key] = self._parked.pop(key)
+        return bool(gone)
 
     async def tend(self) -> None:
         """Look at those that are due, when it is worth a look; wait while there are too many."""
@@ -131,10 +143,11 @@ class Suspects:
         now = time.monotonic()
         for key in keys:
             why = looked.later.get(key)
+            suspect = self._open[key]
             if why is None:
                 del self._open[key]
+                self._parked |= {key: suspect} if key in looked.parked else {}
                 continue
-            suspect = self._open[key]
             suspect.looks += 1
             suspect.moved += why is Why.MOVED
             suspect.why = why

@@ -36,11 +36,6 @@ class SqlBacklog:
         marks, tasks = await self._statements.one("waiting", entity=plan.id, before=before)
         return marks, tasks
 
-    async def parked(self, plan: Plan) -> int:
-        """Count an entity's parked records."""
-        (count,) = await self._statements.one("parked", entity=plan.id)
-        return int(count)
-
     async def parked_keys(self, plan: Plan) -> list[str]:
         """List an entity's parked records."""
         return [key for (key,) in await self._statements.all("parked_keys", entity=plan.id)]
