@@ -170,7 +170,15 @@ class TestInstall:
 
 
 class TestStatus:
+    def test_nobody_has_begun(self, installed):
+        report = json.loads(installed.run("status", "--json", ok=1))
+        assert [(alert["name"], "2 tasks are waiting" in alert["message"]) for alert in report["alerts"]] == [
+            ("NoWorker", True)
+        ]
+        assert [task["kind"] for task in report["tasks"]] == ["backfill", "backfill"]
+
     def test_healthy(self, installed):
+        installed.sql("DELETE FROM syncline.task")
         report = json.loads(installed.run("status", "--json"))
         assert report["status"] == "healthy"
         assert report["sync"] == {
@@ -192,7 +200,6 @@ class TestStatus:
         assert report["sync"]["queueSize"] == 1
         assert (report["status"], [alert["name"] for alert in report["alerts"]]) == ("degraded", ["NoWorker"])
         assert report["sync"]["syncLagSeconds"] >= 0
-        assert [task["kind"] for task in report["tasks"]] == ["backfill", "backfill"]
 
     def test_old_changes_alert(self, installed):
         mark(installed, "1")
@@ -207,7 +214,7 @@ class TestStatus:
         mark(installed, "1", "G")
         installed.sql("UPDATE syncline.outbox SET at = now() - interval '1 hour'")
         installed.sql("INSERT INTO syncline.deferred (due, entity, lane, key) VALUES (now(), 1, 0, '2')")
-        sync = json.loads(installed.run("status", "--json"))["sync"]
+        sync = json.loads(installed.run("status", "--json", ok=1))["sync"]
         assert sync == {"queueSize": 0, "syncLagSeconds": 0, "failedEvents": 0, "deferredDeletes": 2, "heldByCopy": 0}
 
     def test_parked_changes_are_failed_with_all_that_wait_behind_them(self, installed):
@@ -237,7 +244,7 @@ class TestStatus:
         assert "s3cr3t" not in text
 
     def test_for_people(self, installed):
-        assert "no worker is running" in installed.run("status")
+        assert "no worker is running" in installed.run("status", ok=1)
 
 
 class TestNotices:
@@ -251,7 +258,8 @@ class TestNotices:
         assert "EntityStopped" not in installed.run("notices", "list")
         assert "EntityStopped" in installed.run("notices", "list", "--all")
         assert json.loads(installed.run("notices", "resolve", "--all", "--json")) == {"resolved": [found[1]["id"]]}
-        assert json.loads(installed.run("status", "--json"))["alerts"] == []
+        alerts = json.loads(installed.run("status", "--json", ok=1))["alerts"]
+        assert [alert["name"] for alert in alerts] == ["NoWorker"]
 
     def test_resolve_says_what_to_name(self, installed):
         assert "notices list" in installed.run("notices", "resolve", ok=3)

@@ -75,6 +75,15 @@ class TestStatus:
         [told] = json.loads(case.run("status", "--json", ok=2))["certificates"]
         assert (told["verdict"], told["passes"]) == ("divergent", 2)
 
+    def test_a_critical_notice_is_not_hidden_by_many_newer_ones(self, case: Case) -> None:
+        busy(case)
+        case.sql(
+            "INSERT INTO syncline.notice (name, severity, message, entity) SELECT 'NewColumn', 'warning', 'new', 'e' || n"
+            " FROM generate_series(1, 60) AS n"
+        )
+        told = json.loads(case.run("status", "--json", ok=2))
+        assert (told["status"], told["notices"][0]["name"]) == ("unhealthy", "Restored")
+
     def test_the_documented_shape_is_the_shape(self, case: Case) -> None:
         busy(case)
         found = json.loads(case.run("status", "--json", ok=2))

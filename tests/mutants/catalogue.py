@@ -1017,6 +1017,25 @@ MUTANTS: Sequence[Mutant] = (
         [Swap("syncline/verify/suspects.py", "Suspects.as_state", "self._parked | self._open", "self._open")],
         ["tests/unit/test_verify_in_memory.py::test_a_parked_record_is_looked_at_again_by_a_pass_that_goes_on"],
     ),
+    Mutant(
+        "tasks-of-nobody",
+        "what an installation has asked for and nobody does is healthy",
+        [Swap("syncline/insight/status.py", "_unattended", '(tasks, "task")', '(0, "task")')],
+        ["tests/unit/test_status_judged.py::test_what_waits_while_no_worker_lives_is_told"],
+    ),
+    Mutant(
+        "critical-notice-hidden",
+        "newer notices hide a critical one",
+        [
+            Swap(
+                "syncline/insight/queries.sql",
+                "notices",
+                "CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, id DESC",
+                "id DESC",
+            )
+        ],
+        ["tests/integration/test_cli_status.py::TestStatus::test_a_critical_notice_is_not_hidden_by_many_newer_ones"],
+    ),
     # -- what drivers do not decode
     Mutant(
         "driver-believed",

@@ -47,6 +47,7 @@ SNAPSHOT = Snapshot(
         "failed_events": 1.0,
         "deferred_deletes": 3.0,
         "held_by_copy": 4.0,
+        "tasks": 1.0,
         "workers": 2.0,
     },
     {"owned": 60, "free": 4},

@@ -35,19 +35,20 @@ FROM syncline.worker AS w
 ORDER BY alive DESC, w.started_at LIMIT 100
 
 -- name: notices
--- What is not resolved, and what was within the last day.
+-- What is not resolved, the gravest first, and what was within the last day.
 SELECT id, at, name, entity, severity, message, resolved_at IS NOT NULL AS resolved
 FROM syncline.notice
 WHERE resolved_at IS NULL OR resolved_at > clock_timestamp() - interval '1 day'
-ORDER BY resolved_at IS NOT NULL, id DESC LIMIT 50
+ORDER BY resolved_at IS NOT NULL, CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, id DESC LIMIT 50
 
 -- name: certificates
--- The newest proof of each entity (a slow pass may end after a quick one that began later), and how many there were.
+-- The newest proof of each entity (a slow pass may end after a quick one that began later), and how many there were. One of the
+-- future was made before the clock was set back: it hides no other.
 SELECT e.name AS entity, c.as_of, c.finished_at, c.records, c.verdict, c.report -> 'divergent' AS divergent,
        n.passes, n.equal_passes
 FROM syncline.entity AS e
 CROSS JOIN LATERAL (SELECT as_of, finished_at, records, verdict, report FROM syncline.certificate
-                    WHERE entity = e.id ORDER BY as_of DESC, id DESC LIMIT 1) AS c
+                    WHERE entity = e.id ORDER BY as_of > clock_timestamp(), as_of DESC, id DESC LIMIT 1) AS c
 CROSS JOIN LATERAL (SELECT count(*) AS passes, count(*) FILTER (WHERE verdict = 'equal') AS equal_passes
                     FROM syncline.certificate WHERE entity = e.id) AS n
 ORDER BY e.name
@@ -220,7 +221,7 @@ SELECT package FROM syncline.meta
 
 -- name: prepared_allowed
 SELECT setting::int AS allowed,
-       coalesce((SELECT prosrc LIKE '%%pg_notify%%' FROM pg_catalog.pg_proc
+       coalesce((SELECT prosrc LIKE '%%pg_notify%%' AND prosrc NOT LIKE '%%max_prepared_transactions%%' FROM pg_catalog.pg_proc
                  WHERE pronamespace = to_regnamespace('syncline') AND proname = 'wake'), false) AS wakes
 FROM pg_catalog.pg_settings WHERE name = 'max_prepared_transactions'
 

@@ -18,6 +18,7 @@ from syncline.model.thresholds import (
     NO_WORKER,
     PRIMARY_DOWN,
     SECONDARY_DOWN,
+    UNKNOWN,
     Alert,
     Health,
     Severity,
@@ -155,10 +156,11 @@ def judge(
         due = () if _wait_at_gate(facts.get("workers", ())) else ("lag_seconds", "queue_size")
         judged |= {name: getattr(measures, name) for name in (*due, "failed_events")}
     found = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ())), *alerts]
-    if measures and measures.queue_size and not any(worker["alive"] for worker in facts.get("workers", ())):
-        found.append(_unattended(measures.queue_size))
+    if measures and not any(worker["alive"] for worker in facts.get("workers", ())):
+        found += _unattended(measures.queue_size, sum(not task["running"] for task in facts.get("tasks", ())))
     (source, primary), *secondaries = databases.items()
     found += [] if primary.connected else [_down(PRIMARY_DOWN, source)]
+    found += [_standby(source)] if (primary.details or {}).get("standby") else []
     found += [_down(SECONDARY_DOWN, name) for name, state in secondaries if not state.connected]
     up = all(state.connected for _, state in secondaries)
     return Status(databases, health(source_up=primary.connected, target_up=up, alerts=found), found, **facts)
@@ -196,10 +198,20 @@ async def _source(url: str, deadline_seconds: float) -> tuple[DatabaseState, dic
     return state, facts
 
 
-def _unattended(waiting: int) -> Alert:
-    changes = f"{counted(waiting, 'change')} {'is' if waiting == 1 else 'are'}"
-    message = f"no worker is running, and {changes} waiting: start one with `syncline worker`"
-    return Alert(*NO_WORKER, 0, 1, message)
+def _unattended(changes: int, tasks: int) -> list[Alert]:
+    """Say that nobody does what waits; an empty queue says little while the tasks that would fill it wait."""
+    waiting = [counted(number, what) for number, what in ((changes, "change"), (tasks, "task")) if number]
+    if not waiting:
+        return []
+    verb = "is" if changes + tasks == 1 else "are"
+    message = f"no worker is running, and {' and '.join(waiting)} {verb} waiting: start one with `syncline worker`"
+    return [Alert(*NO_WORKER, 0, 1, message)]
+
+
+def _standby(source: str) -> Alert:
+    """Say that all this is only as new as what a standby has replayed."""
+    message = f"{source} answers as a standby: this is how things stood when it last heard of its primary"
+    return Alert(*UNKNOWN, 1, 0, f"{message}; point the source's URL at the primary")
 
 
 def _wait_at_gate(workers: Rows) -> bool:

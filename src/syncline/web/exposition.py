@@ -127,6 +127,7 @@ def snapshot_of(status: Status) -> Snapshot:
     if found is not None:
         names = ("queue_size", "lag_seconds", "failed_events", "deferred_deletes", "held_by_copy")
         measures = {name: float(getattr(found, name)) for name in names}
+        measures["tasks"] = float(len(status.tasks))
         measures["workers"] = float(sum(bool(worker["alive"]) for worker in status.workers))
     latencies = {n: s.latency_ms / 1000 for n, s in status.databases.items() if s.latency_ms is not None}
     lanes = {state: status.lanes[state] for state in ("owned", "free") if state in status.lanes}

@@ -112,7 +112,7 @@ async def synchronous_commit(subject: Subject) -> list[Finding]:
 
 
 async def two_phase_commit(subject: Subject) -> list[Finding]:
-    """Find two-phase commit together with wake-ups."""
+    """Find two-phase commit together with wake-ups as an earlier release has installed them."""
     found = await reach.one(subject.connection, "prepared_allowed")
     if not (found["allowed"] and found["wakes"]):
         return [ok("two phase commit", "not in the way of wake-ups")]
@@ -121,7 +121,7 @@ async def two_phase_commit(subject: Subject) -> list[Finding]:
             "two phase commit",
             f"max_prepared_transactions is {found['allowed']} and writers wake the worker by NOTIFY",
             why="PostgreSQL refuses PREPARE TRANSACTION after a NOTIFY: prepared writes would fail now and then",
-            fix="syncline install  # it turns wake-ups off while transactions can be prepared; the worker polls",
+            fix="syncline install  # writers then do not notify while transactions can be prepared; the worker polls",
         )
     ]
 
