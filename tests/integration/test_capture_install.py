@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -347,9 +348,13 @@ def test_prepared_transactions_are_captured(tmp_path: Path) -> None:
             with Case(server.url, ENTITIES) as case:
                 case.sql(TABLES)
                 assert any("prepared" in warning for warning in case.install().warnings)
-                case.sql(
-                    "BEGIN; INSERT INTO todo VALUES (1, 'a'); INSERT INTO part VALUES (1); PREPARE TRANSACTION 'p'"
-                )
+                # A worker that is idle waits to be woken, as it did when the setting was 0.
+                idle = psycopg.connect(case.url, autocommit=True)
+                idle.execute("SELECT pg_advisory_lock(1398361667, 1)")
+                with contextlib.closing(idle):
+                    case.sql(
+                        "BEGIN; INSERT INTO todo VALUES (1, 'a'); INSERT INTO part VALUES (1); PREPARE TRANSACTION 'p'"
+                    )
                 assert case.marks() == []
                 case.sql("COMMIT PREPARED 'p'")
                 assert case.marks() == [("todo", "1", "I"), ("part", "1", "I")]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
+from syncline.config import SourceSettings
+from syncline.engines.postgres.verification.passes import SqlRounds
+from syncline.insight import reach
 from tests.relay import Relay, relayed, until
 
 SET_BACK = "UPDATE syncline.worker SET expires_at = expires_at + interval '1 hour'"
@@ -42,3 +46,35 @@ async def test_living_workers_go_on_as_if_nothing_had_happened(relay: Relay) -> 
         relay.sql("INSERT INTO item SELECT n, 'a' FROM generate_series(1, 200) AS n")
         await relay.equal()
         assert relay.sql("SELECT lane, epoch FROM syncline.lane ORDER BY lane") == epochs
+
+
+async def test_what_the_dead_had_claimed_is_taken_over_too(relay: Relay) -> None:
+    relay.sql("INSERT INTO item VALUES (1, 'a')")
+    relay.sql("DELETE FROM syncline.outbox")
+    dead = "gen_random_uuid(), clock_timestamp() + interval '1 hour'"
+    relay.sql(
+        f"INSERT INTO syncline.task (kind, entity, reason, claimed_by, claimed_until) SELECT 'backfill', 1, 'x', {dead}"
+    )
+    relay.sql(
+        "INSERT INTO syncline.verification (origin, entity, scope, claimed_by, claimed_until)"
+        f" SELECT 'command', 1, 'x', {dead}"
+    )
+    async with relay.worker():
+        await until(
+            lambda: relay.value(
+                "SELECT count(*) FROM syncline.verification WHERE claimed_until < now() + interval '20 s'"
+            ),
+            seconds=20,
+            what="the pass can be resumed",
+        )
+        await relay.equal()
+
+
+async def test_a_proof_of_the_future_hides_no_newer_one_and_puts_none_off(relay: Relay) -> None:
+    relay.sql(
+        "INSERT INTO syncline.certificate (entity, as_of, records, verdict, report) VALUES"
+        " (1, clock_timestamp() + interval '1 hour', 1, 'equal', '{}'), (1, clock_timestamp(), 1, 'divergent', '{}')"
+    )
+    async with reach.source(SourceSettings(url=relay.url), purpose="test") as source:
+        assert [row["verdict"] for row in await reach.rows(source, "certificates")] == ["divergent"]
+        assert 0 <= (await SqlRounds(source, str(uuid4())).ages())[1] < 60

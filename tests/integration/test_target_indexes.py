@@ -6,6 +6,7 @@ import pytest
 from pymongo import MongoClient
 
 from syncline.engines.mongo.target import MongoTarget
+from syncline.errors import TargetError
 from syncline.model.entity import Index
 from tests.relay import entity
 
@@ -39,4 +40,18 @@ async def test_a_text_index_over_other_fields_is_another_one(mongo_url: str, mon
     target = MongoTarget(mongo_url, mongo_db)
     item = entity("item", indexes=(Index((("a", "text"),)),))
     assert await target.missing_indexes(item) == list(item.indexes)
+    await target.close()
+
+
+@pytest.mark.parametrize(
+    "options", [{"uniqe": True}, {"collation": "de"}, {"partialFilterExpression": {"a": {"$nonsense": 1}}}, {"keys": 1}]
+)
+async def test_an_index_that_there_cannot_be_is_said_and_not_tried_for_ever(
+    mongo_url: str, mongo_db: str, options: dict[str, object]
+) -> None:
+    target = MongoTarget(mongo_url, mongo_db)
+    with pytest.raises(TargetError, match="cannot be declared like this") as caught:
+        await target.prepare([entity("item", indexes=(Index((("a", 1),), options=options),))])
+    assert not caught.value.retryable
+    assert "entities" in (caught.value.hint or "")
     await target.close()

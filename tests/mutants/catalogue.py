@@ -1018,6 +1018,38 @@ MUTANTS: Sequence[Mutant] = (
         ["tests/unit/test_verify_in_memory.py::test_a_parked_record_is_looked_at_again_by_a_pass_that_goes_on"],
     ),
     Mutant(
+        "claims-of-the-future",
+        "what a dead worker had claimed stays its for as long as the source's clock was set back",
+        [
+            Swap(
+                f"{JOURNAL}/queries.sql",
+                "trim_leases",
+                "WITH tasks AS ( UPDATE syncline.task SET claimed_until = clock_timestamp() + interval '15 seconds' WHERE id IN",
+                "WITH tasks AS ( UPDATE syncline.task SET claimed_until = clock_timestamp() + interval '15 seconds' WHERE false AND id IN",
+            )
+        ],
+        [f"{TESTS}/test_relay_clock.py::test_what_the_dead_had_claimed_is_taken_over_too"],
+    ),
+    Mutant(
+        "proof-of-the-future",
+        "a proof from before the source's clock was set back hides the newer ones",
+        [Swap("syncline/insight/queries.sql", "certificates", "as_of > clock_timestamp(), as_of DESC", "as_of DESC")],
+        [f"{TESTS}/test_relay_clock.py::test_a_proof_of_the_future_hides_no_newer_one_and_puts_none_off"],
+    ),
+    Mutant(
+        "prepared-beside-notify",
+        "writers notify an idle worker where transactions can be prepared, which PostgreSQL then refuses",
+        [
+            Swap(
+                f"{JOURNAL}/schema.sql",
+                "FUNCTION syncline.wake",
+                "AND pg_catalog.current_setting('max_prepared_transactions') = '0'",
+                "",
+            )
+        ],
+        [f"{TESTS}/test_capture_install.py::test_prepared_transactions_are_captured"],
+    ),
+    Mutant(
         "tasks-of-nobody",
         "what an installation has asked for and nobody does is healthy",
         [Swap("syncline/insight/status.py", "_unattended", '(tasks, "task")', '(0, "task")')],

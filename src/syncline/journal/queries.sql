@@ -161,7 +161,18 @@ DELETE FROM syncline.worker WHERE id = %(worker)s
 
 -- name: trim_leases
 -- Whoever would live for longer than a lease lives by a clock that was ahead of this one: it has one more lease from now. Else
--- the lanes of the dead would stay theirs for as long as the source's clock has been set back.
+-- the lanes of the dead would stay theirs for as long as the source's clock has been set back; and so would their tasks and
+-- passes, which are claimed for 15 seconds at most.
+WITH tasks AS (
+    UPDATE syncline.task SET claimed_until = clock_timestamp() + interval '15 seconds'
+    WHERE id IN (SELECT id FROM syncline.task WHERE claimed_until > clock_timestamp() + interval '20 seconds'
+                 FOR UPDATE SKIP LOCKED)
+), passes AS (
+    UPDATE syncline.verification SET claimed_until = clock_timestamp() + interval '15 seconds'
+    WHERE id IN (SELECT id FROM syncline.verification
+                 WHERE claimed_by IS NOT NULL AND claimed_until > clock_timestamp() + interval '20 seconds'
+                 FOR UPDATE SKIP LOCKED)
+)
 UPDATE syncline.worker SET expires_at = clock_timestamp() + (report->>'lease_seconds')::float8 * interval '1 second'
 WHERE id IN (
     SELECT id FROM syncline.worker
@@ -259,6 +270,7 @@ SELECT id, name, state FROM syncline.entity
 UPDATE syncline.meta SET beat = greatest(beat, %(beat)s), nonces = nonces[1:1] || %(nonce)s::text || nonces[2:15]
 
 -- name: asynchronous_writers
--- Is there a role, a database or a server default that commits asynchronously?
-SELECT current_setting('synchronous_commit') = 'off'
-    OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting, unnest(setconfig) AS c WHERE c = 'synchronous_commit=off')
+-- Is there a role, a database or a server default that commits asynchronously? (This session's own setting is pinned.)
+SELECT (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'synchronous_commit') = 'off'
+    OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting, unnest(setconfig) AS c
+               WHERE lower(c) IN ('synchronous_commit=off', 'synchronous_commit=false', 'synchronous_commit=0', 'synchronous_commit=no'))

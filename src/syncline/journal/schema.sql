@@ -337,13 +337,15 @@ COMMENT ON FUNCTION syncline.markable() IS 'Syncline: true, or an error that say
 
 -- An idle relay holds this advisory lock exclusively; a writer that cannot share it wakes the relay at its commit.
 -- While a writer's transaction is open the relay cannot get it, and polls. So no wake is missed, and a busy relay costs
--- its writers nothing: a NOTIFY in every transaction would make them queue for one lock at commit.
+-- its writers nothing: a NOTIFY in every transaction would make them queue for one lock at commit. Where transactions can be
+-- prepared nobody notifies, and the relay polls: PostgreSQL refuses PREPARE TRANSACTION after a NOTIFY.
 -- (No SECURITY DEFINER and no SET: it needs neither, and row-level triggers call it for every row.)
 CREATE FUNCTION syncline.wake() RETURNS void
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF NOT pg_catalog.pg_try_advisory_xact_lock_shared(1398361667, 1) THEN
+    IF NOT pg_catalog.pg_try_advisory_xact_lock_shared(1398361667, 1)
+       AND pg_catalog.current_setting('max_prepared_transactions') = '0' THEN
         PERFORM pg_catalog.pg_notify('syncline', '');
     END IF;
 END $$;

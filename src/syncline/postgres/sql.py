@@ -44,10 +44,10 @@ _OUR_TRIGGER = """EXISTS (
 _MEASURES = {
     "queue_size()": """((SELECT count(*) FROM syncline.outbox WHERE in_queue())
            + (SELECT coalesce(sum(size), 0) FROM syncline.block WHERE in_queue()))::bigint""",
-    "lag_seconds()": """coalesce(extract(epoch FROM clock_timestamp() - least(
+    "lag_seconds()": """greatest(coalesce(extract(epoch FROM clock_timestamp() - least(
            oldest_in_queue(),
            (SELECT min(created_at) FROM syncline.task
-            WHERE reason = 'truncate' AND entity NOT IN (being_copied())))), 0)::float8""",
+            WHERE reason = 'truncate' AND entity NOT IN (being_copied())))), 0), 0)::float8""",
     "oldest_in_queue()": """least((SELECT at FROM syncline.outbox WHERE in_queue() ORDER BY seq LIMIT 1),
            (SELECT at FROM syncline.block WHERE in_queue() ORDER BY seq LIMIT 1))""",
     "in_queue()": "hint <> 'G' AND no_copy_holds()",

@@ -21,7 +21,7 @@ _WAKE = re.compile(r"^CREATE FUNCTION (syncline\w*\.wake\(\).*?^END \$\$);", re.
 def plan_schema(
     plan: InstallPlan, facts: Facts, *, fresh: bool, wake: bool, package: str, old_package: str | None
 ) -> None:
-    """Add our tables when they are not there, and the form of ``wake()`` that this server can bear."""
+    """Add our tables when they are not there, and the form of ``wake()`` that is wanted."""
     if fresh:
         meta = sql.SQL(ours("/* syncline */ INSERT INTO syncline.meta (schema_version, package) VALUES ({}, {})"))
         plan.add(
@@ -34,7 +34,7 @@ def plan_schema(
         meta = sql.SQL(ours("/* syncline */ UPDATE syncline.meta SET package = {}"))
         plan.last.append(meta.format(sql.Literal(package)))  # until all is done the functions may be the old ones
         plan.say(f"syncline {old_package} becomes {package}")
-    wanted, why = _wake(facts, wake=wake)
+    wanted, why = _wake(wake=wake)
     if _source(wanted) != _source(facts.wake or wake_function()):
         plan.add(f"{current().schema}.wake(): {why}", sql.Composed([_trusted(wanted)]))
     if wake and facts.prepared > 0:
@@ -99,8 +99,8 @@ def wake_function() -> str:
     return f"/* syncline */ CREATE OR REPLACE FUNCTION {found[1]}"
 
 
-def _wake(facts: Facts, *, wake: bool) -> tuple[str, str]:
-    if wake and facts.prepared == 0:
+def _wake(*, wake: bool) -> tuple[str, str]:
+    if wake:
         return wake_function(), "writers wake an idle worker"
     return blocks("triggers.sql", "syncline.capture.postgres")["wake_off"], "writers do not wake the worker, it polls"
 

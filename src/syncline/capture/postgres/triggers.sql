@@ -317,7 +317,7 @@ CREATE OR REPLACE FUNCTION syncline.wake() RETURNS void
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    RETURN; -- no NOTIFY: PREPARE TRANSACTION refuses it, or it was turned off. The relay polls.
+    RETURN; -- no NOTIFY: it was turned off. The relay polls.
 END $$
 
 -- name: observed_before

@@ -16,25 +16,39 @@ from syncline.model.strict_bson import decoded
 
 _CONFLICTS = {85, 86}
 """IndexOptionsConflict, IndexKeySpecsConflict."""
+_NO_INDEX = {2, 9, 14, 67, 72, 197}
+"""BadValue, FailedToParse, TypeMismatch, CannotCreateIndex, InvalidOptions, InvalidIndexSpecificationOption."""
 LOOKUPS = 200
 """Values of one command; a pipeline may have a thousand stages."""
 
 
 def model_of(index: Index) -> IndexModel:
-    """Turn a declaration into the driver's form."""
+    """Turn a declaration into the driver's form.
+
+    Raises:
+        TargetError: the driver takes no such options.
+
+    """
     options = dict(index.options)
     if index.unique:
         options["unique"] = True
     if index.name:
         options["name"] = index.name
-    return IndexModel(list(index.keys), **options)
+    try:
+        return IndexModel(list(index.keys), **options)
+    except (TypeError, ValueError) as error:
+        raise TargetError(
+            f"an index over {', '.join(name for name, _ in index.keys)} cannot be declared like this: {error}",
+            hint="correct `options` of that [[entities.NAME.indexes]]",
+        ) from error
 
 
 async def ensure_indexes(collection: AsyncCollection[dict[str, Any]], entity: Entity) -> None:
     """Create what is declared and missing.
 
     Raises:
-        TargetError: an index of that name or key exists with other options, or the data violates a unique index.
+        TargetError: an index of that name or key exists with other options, the data violates a unique index, or there
+            can be none as it is declared.
 
     """
     if not entity.indexes:
@@ -47,6 +61,11 @@ async def ensure_indexes(collection: AsyncCollection[dict[str, Any]], entity: En
                 f"entity {entity.name}: collection {entity.collection} has an index that differs from its declaration: "
                 f"{error._message}",  # noqa: SLF001
                 hint="drop that index in MongoDB, or declare it as it is",
+            ) from error
+        if error.code in _NO_INDEX:
+            raise TargetError(
+                f"entity {entity.name}: an index cannot be declared like this: {error._message}",  # noqa: SLF001
+                hint=f"correct [[entities.{entity.name}.indexes]], then `syncline install`",
             ) from error
         if error.code == 11000:
             raise TargetError(
