@@ -240,9 +240,11 @@ class MemoryTasks:
         self._state.tasks[task.id] = task
         return task.id
 
-    async def claim(self, entities: Collection[int], only: int | None = None) -> Task | None:
+    async def claim(self, entities: Collection[int], only: int | None = None, *, held: bool = False) -> Task | None:
         for task in self._state.tasks.values():
-            if task.id not in self._state.claims and task.entity in entities and only in (None, task.id):
+            owner = self._state.claims.get(task.id)
+            free = owner == self._worker or not (held or owner)
+            if free and task.entity in entities and only in (None, task.id):
                 self._state.claims[task.id] = self._worker
                 return replace(task, progress=dict(task.progress))
         return None

@@ -151,6 +151,19 @@ async def test_killed_at_any_step_it_goes_on_where_it_was(items):
     assert items.sql("SELECT count(*), count(DISTINCT key) FROM syncline.waiting") == [(2000, 2000)]
 
 
+async def test_what_was_given_back_is_not_resumed(items):
+    """A process that is asked before the command is interrupted, and begins after it, marks nothing."""
+    runner = items.runner(pace=SMALL)
+    id_ = await runner.tasks.request(TaskKind.BACKFILL, items.plan("items").id, "test")
+    assert await runner.resume(id_) is None
+    task = await runner.tasks.claim(items.plans, id_)
+    await runner.tasks.give_back(task)
+    assert await runner.resume(id_) is None
+    assert items.sql("SELECT count(*) FROM syncline.waiting") == [(0,)]
+    await runner.tasks.claim(items.plans, id_)
+    assert (await runner.resume(id_)).marked == 2000
+
+
 async def test_a_killed_process_leaves_a_claim_that_expires(items, database):
     first = items.runner(pace=SMALL)
     id_ = await first.tasks.request(TaskKind.BACKFILL, items.plan("items").id, "test")

@@ -67,6 +67,7 @@ async def test_what_the_dead_had_claimed_is_taken_over_too(relay: Relay) -> None
             seconds=20,
             what="the pass can be resumed",
         )
+        await until(lambda: relay.value("SELECT count(*) = 0 FROM syncline.task"), seconds=60, what="the task is done")
         await relay.equal()
 
 

@@ -948,6 +948,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_backfill.py::test_a_task_taken_over_stops_marking"],
     ),
     Mutant(
+        "resumed-unclaimed",
+        "a process goes on with a task that the command has given back",
+        [Swap("syncline/backfill/runner.py", "Runner.resume", "True", "False")],
+        [f"{TESTS}/test_backfill.py::test_what_was_given_back_is_not_resumed"],
+    ),
+    Mutant(
         "anybody-advances-a-task",
         "whoever has lost a task goes on with it",
         [Swap(f"{JOURNAL}/tasks.sql", "advance", "AND claimed_by = %(worker)s", "")],

@@ -10,13 +10,14 @@ from syncline.insight.reach import DatabaseState
 from syncline.insight.status import Measures, Status, judge
 from syncline.model.thresholds import Health
 
-WAITING, RUNNING = {"running": False}, {"running": True}
+WAITING, RUNNING = {"running": False, "entity": "todo"}, {"running": True, "entity": "todo"}
 
 
-def judged(queue: int = 0, tasks: Any = (), *, alive: bool = False, **details: Any) -> Status:
+def judged(queue: int = 0, tasks: Any = (), *, alive: bool = False, notices: Any = (), **details: Any) -> Status:
     facts = {
         "measures": Measures(queue, 0.0, 0, 0),
         "tasks": tasks,
+        "notices": notices,
         "workers": [{"alive": alive, "report": {}}],
     }
     sides = {"postgresql": DatabaseState(True, details=details), "mongodb": DatabaseState(True)}
@@ -41,6 +42,13 @@ def test_what_waits_while_no_worker_lives_is_told(queue: int, tasks: Any, said: 
 
 def test_without_anything_to_do_nobody_is_missed() -> None:
     assert judged(0, [RUNNING]).health is Health.HEALTHY, "a command in the foreground does it"
+
+
+@pytest.mark.parametrize(("copied", "resolved", "missed"), [("todo", False, 0), ("todo", True, 1), ("user", False, 1)])
+def test_a_task_of_a_table_that_is_being_copied_waits_for_the_copy(copied: str, resolved: bool, missed: int) -> None:
+    notice = {"name": "Copying", "entity": copied, "severity": "info", "resolved": resolved, "message": "it is copied"}
+    names = [alert.name for alert in judged(0, [WAITING], notices=[notice]).alerts]
+    assert names.count("NoWorker") == missed
 
 
 def test_what_a_standby_says_is_not_believed() -> None:

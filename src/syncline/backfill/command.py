@@ -136,11 +136,15 @@ async def complete(
     found: list[Progress] = []
     turns = asyncio.Semaphore(at_once)
 
+    async def elsewhere(task: Task) -> Progress | None:
+        """Claim it here: whoever is asked goes on with what is claimed, and begins nothing that was given back."""
+        return None if await runner.tasks.claim(runner.plans, task.id) is None else await run(task)
+
     async def completed(task: Task) -> Progress:
         async with turns:
             watching = asyncio.create_task(_watch(runner, task, on_progress))
             try:
-                progress = await _complete(runner, task, on_progress, run)
+                progress = await _complete(runner, task, on_progress, elsewhere)
             except BaseException:
                 with contextlib.suppress(
                     SynclineError

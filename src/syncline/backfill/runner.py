@@ -106,6 +106,11 @@ class Runner:
         task = await self.tasks.claim(self.plans, task_id)
         return None if task is None else await self._run(task)
 
+    async def resume(self, task_id: int) -> Progress | None:
+        """Run a task that was claimed under our name; ``None``: it was given back meanwhile, or is somebody else's."""
+        task = await self.tasks.claim(self.plans, task_id, held=True)
+        return None if task is None else await self._run(task)
+
     async def _run(self, task: Task) -> Progress | None:
         plan = self.plans[task.entity]
         self.entity = plan.name

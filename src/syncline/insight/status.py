@@ -14,6 +14,7 @@ from syncline.insight import reach
 from syncline.insight.reach import DEADLINE, DatabaseState
 from syncline.model.json_names import Named, Verbatim
 from syncline.model.link import current
+from syncline.model.notice import Notice
 from syncline.model.thresholds import (
     NO_WORKER,
     PRIMARY_DOWN,
@@ -157,7 +158,7 @@ def judge(
         judged |= {name: getattr(measures, name) for name in (*due, "failed_events")}
     found = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ())), *alerts]
     if measures and not any(worker["alive"] for worker in facts.get("workers", ())):
-        found += _unattended(measures.queue_size, sum(not task["running"] for task in facts.get("tasks", ())))
+        found += _unattended(measures.queue_size, _tasks_for_a_worker(facts))
     (source, primary), *secondaries = databases.items()
     found += [] if primary.connected else [_down(PRIMARY_DOWN, source)]
     found += [_standby(source)] if (primary.details or {}).get("standby") else []
@@ -196,6 +197,13 @@ async def _source(url: str, deadline_seconds: float) -> tuple[DatabaseState, dic
     except SynclineError as error:
         return DatabaseState(connected=False, error=error.message), {}
     return state, facts
+
+
+def _tasks_for_a_worker(facts: Mapping[str, Any]) -> int:
+    """Count the tasks that a worker would do now; those of a table that is being copied wait for the copy."""
+    notices = [one for one in facts.get("notices", ()) if one["name"] == Notice.COPYING and not one["resolved"]]
+    copied = {one["entity"] for one in notices}
+    return sum(not (task["running"] or task["entity"] in copied) for task in facts.get("tasks", ()))
 
 
 def _unattended(changes: int, tasks: int) -> list[Alert]:

@@ -31,7 +31,7 @@ SELECT (SELECT count(*) FROM (
 UPDATE syncline.task SET claimed_by = %(worker)s, claimed_until = clock_timestamp() + %(ttl)s
 WHERE id = (
     SELECT id FROM syncline.task
-    WHERE (claimed_until IS NULL OR claimed_until < clock_timestamp() OR claimed_by = %(worker)s)
+    WHERE (claimed_by = %(worker)s OR NOT %(held)s AND (claimed_until IS NULL OR claimed_until < clock_timestamp()))
       AND entity = ANY(%(entities)s::smallint[]) AND (%(only)s::bigint IS NULL OR id = %(only)s)
       AND (kind <> 'sweep' OR entity NOT IN (being_copied()))
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED

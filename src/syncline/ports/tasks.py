@@ -78,8 +78,11 @@ class Tasks(Protocol):
         """
         ...
 
-    async def claim(self, entities: Collection[int], only: int | None = None) -> Task | None:
-        """Take the oldest task of these entities that nobody else runs (or the one named); ``None``: there is none."""
+    async def claim(self, entities: Collection[int], only: int | None = None, *, held: bool = False) -> Task | None:
+        """Take the oldest task of these entities that nobody else runs (or the one named); ``None``: there is none.
+
+        ``held``: only one that is claimed under this name already, and was not given back.
+        """
         ...
 
     async def find(self, *, entity: int | None = None, task: int | None = None) -> list[Task]:

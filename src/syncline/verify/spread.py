@@ -101,6 +101,9 @@ class SpreadWalk:
                     yield _placed(walked, part, left.end, last=last, both=both)
             finally:
                 await end(*(looking for *_, looking in begun), seconds=END_SECONDS)
+                for *_, looking in begun:  # the first error is the command's, the others are taken in
+                    if looking.done() and not looking.cancelled():
+                        looking.exception()
 
     async def _parts(self, left: Stretch) -> AsyncGenerator[tuple[Stretch, bool], None]:
         """Cut a stretch; each part comes with whether it is the last one."""

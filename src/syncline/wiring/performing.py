@@ -52,7 +52,7 @@ class Performer:
                 self._bench = await self._stack.enter_async_context(opened_bench(self._settings))
             plan = _named(self._bench.plans, job.entity)
             require_same(plan.name, job.same, await self._bench.same(plan))
-            return await self._bench.runner(job.owner).run(job.task)
+            return await self._bench.runner(job.owner).resume(job.task)
         if isinstance(job, CarryJob):
             if self._copier is None:
                 source = await self._stack.enter_async_context(opened_source(self._settings))

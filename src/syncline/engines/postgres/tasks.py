@@ -38,9 +38,12 @@ class SqlTasks:
             (await self._statements.one("request_task", kind=str(kind), entity=entity, reason=reason, **asked))[0]
         )
 
-    async def claim(self, entities: Collection[int], only: int | None = None) -> Task | None:
-        """Take the oldest task of these entities that nobody else runs (or the one named); ``None``: there is none."""
-        row = await self._statements.row("claim", entities=list(entities), only=only)
+    async def claim(self, entities: Collection[int], only: int | None = None, *, held: bool = False) -> Task | None:
+        """Take the oldest task of these entities that nobody else runs (or the one named); ``None``: there is none.
+
+        ``held``: only one that is claimed under this name already, and was not given back.
+        """
+        row = await self._statements.row("claim", entities=list(entities), only=only, held=held)
         return None if row is None else Task(row[0], TaskKind(row[1]), *row[2:])
 
     async def find(self, *, entity: int | None = None, task: int | None = None) -> list[Task]:

@@ -198,6 +198,8 @@ class TasksContract(SourceCalls):
         assert (theirs.progress, theirs.options) == ({"done": 5}, {"rate": 2})
         with pytest.raises(ClaimLostError):
             await tasks.advance(mine)
+        assert await tasks.claim([1], mine.id, held=True) is None
+        assert await other.journal.tasks.claim([1], mine.id, held=True) is not None
         await other.journal.tasks.finish(theirs)
         assert await tasks.find() == []
 
