@@ -9,6 +9,7 @@ import pytest
 from syncline.insight.reach import DatabaseState
 from syncline.insight.status import Measures, Status, judge
 from syncline.model.thresholds import Health
+from syncline.web.exposition import snapshot_of
 
 WAITING, RUNNING = {"running": False, "entity": "todo"}, {"running": True, "entity": "todo"}
 
@@ -47,8 +48,9 @@ def test_without_anything_to_do_nobody_is_missed() -> None:
 @pytest.mark.parametrize(("copied", "resolved", "missed"), [("todo", False, 0), ("todo", True, 1), ("user", False, 1)])
 def test_a_task_of_a_table_that_is_being_copied_waits_for_the_copy(copied: str, resolved: bool, missed: int) -> None:
     notice = {"name": "Copying", "entity": copied, "severity": "info", "resolved": resolved, "message": "it is copied"}
-    names = [alert.name for alert in judged(0, [WAITING], notices=[notice]).alerts]
-    assert names.count("NoWorker") == missed
+    found = judged(0, [WAITING, RUNNING], notices=[notice])
+    assert [alert.name for alert in found.alerts].count("NoWorker") == missed
+    assert snapshot_of(found).measures["tasks"] == missed, "the alert by metrics says what the status says"
 
 
 def test_what_a_standby_says_is_not_believed() -> None:

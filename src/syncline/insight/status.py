@@ -158,7 +158,7 @@ def judge(
         judged |= {name: getattr(measures, name) for name in (*due, "failed_events")}
     found = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ())), *alerts]
     if measures and not any(worker["alive"] for worker in facts.get("workers", ())):
-        found += _unattended(measures.queue_size, _tasks_for_a_worker(facts))
+        found += _unattended(measures.queue_size, tasks_for_a_worker(facts.get("tasks", ()), facts.get("notices", ())))
     (source, primary), *secondaries = databases.items()
     found += [] if primary.connected else [_down(PRIMARY_DOWN, source)]
     found += [_standby(source)] if (primary.details or {}).get("standby") else []
@@ -199,11 +199,10 @@ async def _source(url: str, deadline_seconds: float) -> tuple[DatabaseState, dic
     return state, facts
 
 
-def _tasks_for_a_worker(facts: Mapping[str, Any]) -> int:
-    """Count the tasks that a worker would do now; those of a table that is being copied wait for the copy."""
-    notices = [one for one in facts.get("notices", ()) if one["name"] == Notice.COPYING and not one["resolved"]]
-    copied = {one["entity"] for one in notices}
-    return sum(not (task["running"] or task["entity"] in copied) for task in facts.get("tasks", ()))
+def tasks_for_a_worker(tasks: Rows, notices: Rows) -> int:
+    """Count the tasks that a worker would do now: nobody runs them, and no copy of their table is under way."""
+    copied = {one["entity"] for one in notices if one["name"] == Notice.COPYING and not one["resolved"]}
+    return sum(not (task["running"] or task["entity"] in copied) for task in tasks)
 
 
 def _unattended(changes: int, tasks: int) -> list[Alert]:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from syncline.insight.status import Status
+from syncline.insight.status import Status, tasks_for_a_worker
 from syncline.telemetry.metrics import Snapshot, SnapshotCollector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -127,7 +127,7 @@ def snapshot_of(status: Status) -> Snapshot:
     if found is not None:
         names = ("queue_size", "lag_seconds", "failed_events", "deferred_deletes", "held_by_copy")
         measures = {name: float(getattr(found, name)) for name in names}
-        measures["tasks"] = float(len(status.tasks))
+        measures["tasks"] = float(tasks_for_a_worker(status.tasks, status.notices))
         measures["workers"] = float(sum(bool(worker["alive"]) for worker in status.workers))
     latencies = {n: s.latency_ms / 1000 for n, s in status.databases.items() if s.latency_ms is not None}
     lanes = {state: status.lanes[state] for state in ("owned", "free") if state in status.lanes}
