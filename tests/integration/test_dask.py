@@ -130,7 +130,7 @@ async def test_nothing_secret_is_sent_to_the_scheduler(pair, cluster, tmp_path, 
     run = clusters.Cluster.run
     monkeypatch.setattr(clusters.Cluster, "run", seen)
     settings = load(tmp_path / "syncline.toml")
-    same = await parts.same_of(SqlSide(pair.pages, pair.looks), pair.plan("items"))
+    same = await parts.same_of(SqlSide(pair.pages, pair.looks).passes, pair.plan("items"))
     async with opened_cluster(cluster.scheduler_address, "") as there:
         looked = await there.run(Part("items", Stretch(), True, False, None, timedelta(seconds=9), same))
     assert looked.walked.records == ROWS

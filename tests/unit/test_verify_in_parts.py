@@ -214,7 +214,7 @@ async def test_its_error_is_the_pass_and_a_resumed_one_goes_on(both, monkeypatch
     [("release", "it has Syncline 0, the command"), ("guard", "another source"), ("mapping", "maps item otherwise")],
 )
 async def test_whoever_is_unlike_the_command_is_refused(both, changed, words):
-    same = await parts.same_of(both.side, both.plan)
+    same = await parts.same_of(both.side.passes, both.plan)
     values = {name: getattr(same, name) for name in Same.__slots__}
     here = {**values, changed: "0"}
     with pytest.raises(UnlikeWorkerError, match=words):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from syncline.errors import UnlikeWorkerError
-from syncline.ports import Plan, Same, SourceSide, Stretch
+from syncline.ports import Passes, Plan, Same, Stretch
 from syncline.verify.comparison import Comparison
 from syncline.verify.pace import Pace
 from syncline.verify.sides import Sides
@@ -47,9 +47,9 @@ class PartLooked:
     seconds: float
 
 
-async def same_of(source: SourceSide, plan: Plan) -> Same:
-    """Say what whoever does a part must share."""
-    return Same(__version__, await source.passes.guard(), plan.projection.fingerprint)
+async def same_of(passes: Passes, plan: Plan) -> Same:
+    """Say what whoever does a job of an entity must share."""
+    return Same(__version__, await passes.guard(), plan.projection.fingerprint)
 
 
 async def look_at(sides: Sides, plan: Plan, part: Part) -> PartLooked:
@@ -60,7 +60,7 @@ async def look_at(sides: Sides, plan: Plan, part: Part) -> PartLooked:
 
     """
     began = time.monotonic()
-    require_same(plan.name, part.same, await same_of(sides.source, plan))
+    require_same(plan.name, part.same, await same_of(sides.source.passes, plan))
     await sides.source.arrived(part.patience)
     pace = Pace(part.rate)
     walk = make_walk(sides, plan, pace, keys_only=part.keys_only)

@@ -62,7 +62,7 @@ class SpreadWalk:
     async def begin(self) -> None:
         """Read what must be the same everywhere."""
         await self._here.begin()
-        self._same = await same_of(self._source, self._plan)
+        self._same = await same_of(self._source.passes, self._plan)
 
     async def side_by_side(self) -> bool:
         """Ask the walk of which this is made."""

@@ -46,8 +46,8 @@ from syncline.postgres.dialect import Dialect, dialect_of
 from syncline.postgres.loaders import register_loaders
 from syncline.postgres.path import pin_path
 from syncline.verify.one_pass import Step
+from syncline.verify.part import same_of
 from syncline.verify.sides import Sides
-from syncline.version import __version__
 
 
 def open_target(settings: Settings, clients: Clients | None = None) -> ConfiguredTarget:
@@ -188,7 +188,7 @@ async def open_ranges(settings: Settings, stack: contextlib.AsyncExitStack) -> C
 
 async def same_here(source: Connection, plan: Plan) -> Same:
     """Say what another process that works for this one must share."""
-    return Same(__version__, await SqlPasses(source).guard(), plan.projection.fingerprint)
+    return await same_of(SqlPasses(source), plan)
 
 
 async def open_plans(settings: Settings, connection: Connection, *, copying: bool = False) -> Plans:

@@ -27,7 +27,7 @@ MARKED = {"_sync.mark": {"$exists": True}}
 REJECTED = "SELECT collection || ' ' || mongo_id || ': ' || reason FROM syncline_documents.rejected"
 IN_THE_WAY = "SELECT mongo_id::jsonb #>> '{}' FROM syncline_documents.rejected WHERE waits"
 WAY_BACK = "SELECT 'there' WHERE to_regclass('syncline_back.outbox') IS NOT NULL"
-BACK = "SELECT key FROM syncline_back.outbox UNION ALL SELECT key FROM syncline_back.parked"
+BACK = "SELECT key FROM syncline_back.waiting UNION ALL SELECT key FROM syncline_back.parked"
 MISMATCHES = """
 SELECT method || ' ' || outcome || ', ' || reads || ' times, change ' || number FROM syncline_documents.shadow_report
 WHERE outcome = 'mismatch' AND reads > 0

@@ -114,9 +114,6 @@ SELECT EXISTS (
       AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
 )
 
--- name: declaration
-SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s
-
 -- name: held_declaration
 SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s FOR UPDATE
 
