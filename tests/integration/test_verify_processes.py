@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -17,8 +18,11 @@ import pytest
 from bson import Int64
 
 from syncline.config import load
+from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import WorkerLostError
 from syncline.model.mark import ticket
+from syncline.ports import Stretch
+from syncline.verify.part import Part, same_of
 from syncline.wiring import processes
 from syncline.wiring.processes import MODULE, Processes
 from tests.pairs import entity, paired
@@ -205,6 +209,18 @@ async def test_one_that_ends_again_and_again_is_given_up(pair, tmp_path, monkeyp
     async with Processes(load(tmp_path / "syncline.toml"), 2) as executor:
         with pytest.raises(WorkerLostError, match="has ended with status 0, 3 times over the same part"):
             await executor.run("anything")
+
+
+async def test_the_job_of_a_killed_process_is_done_by_another(pair, tmp_path):
+    same = await same_of(SqlSide(pair.pages, pair.looks).passes, pair.plan("items"))
+    part = Part("items", Stretch(), True, False, 6000, timedelta(seconds=9), same)
+    async with Processes(load(tmp_path / "syncline.toml"), 1) as executor:
+        running = asyncio.create_task(executor.run(part))
+        (first,) = await asyncio.to_thread(awaited, lambda: children_of(os.getpid()))
+        os.kill(first, signal.SIGKILL)
+        looked = await running
+        assert [process.pid for process in executor._all] != [first]
+    assert (looked.walked.records, looked.walked.over) == (ROWS, True)
 
 
 async def test_what_is_no_job_is_told_with_where_it_failed(pair, tmp_path):

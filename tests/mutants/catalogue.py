@@ -2998,7 +2998,7 @@ MUTANTS: Sequence[Mutant] = (
         "part-of-the-killed-lost",
         "the part of a process that is killed is not given to another one",
         [Swap("syncline/wiring/processes.py", "Processes.run", "tries == TRIES", "True")],
-        [f"{VERIFY_PROCESSES}::test_the_part_of_a_killed_process_is_looked_at_again"],
+        [f"{VERIFY_PROCESSES}::test_the_job_of_a_killed_process_is_done_by_another"],
     ),
     Mutant(
         "backfill-parts-with-a-gap",
