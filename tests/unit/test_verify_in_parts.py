@@ -159,7 +159,8 @@ async def test_whoever_goes_on_from_any_step_misses_nothing_and_counts_nothing_t
     assert not all(step.records for step in whole)  # some only say that they wait
     for steps in range(1, len(whole)):
         begun = await walked(Stretch(), steps)
-        rest = await walked(begun[-1].left)
+        # a walk says that it waits as often as it has to: this one may be over in fewer steps than the first
+        rest = [] if begun[-1].over else await walked(begun[-1].left)
         assert seen(begun + rest) == seen(whole)
 
 
