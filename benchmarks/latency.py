@@ -16,7 +16,7 @@ RATES = (200, 1500)
 def at_rate(on: Stage, *, rate: int, seconds: float) -> dict[float, Figure]:
     """From commit to visible, of each change of a writer at ``rate`` changes a second: p50 and p99."""
     on.reset(rows=KEYS)
-    with worker(on, keys=True) as running, on.sql() as conn:
+    with worker(on, keys=KEYS) as running, on.sql() as conn:
         running.drained()
         committed: dict[str, float] = {}
         began = time.monotonic()

@@ -96,9 +96,12 @@ def stage(**more: Any) -> Iterator[Stage]:
 
 
 class Worker:
-    """A worker process that tells when it did what (``benchmarks.worker``)."""
+    """A worker process that tells when it did what (``benchmarks.worker``).
 
-    def __init__(self, on: Stage, *, target: str = "", history: str = "off", keys: bool = False) -> None:
+    ``keys``: up to this one each record by itself.
+    """
+
+    def __init__(self, on: Stage, *, target: str = "", history: str = "off", keys: int = 0) -> None:
         arguments = [
             sys.executable,
             "-m",
@@ -106,7 +109,7 @@ class Worker:
             on.postgres.url,
             target or on.mongo.url,
             history,
-            "keys" if keys else "-",
+            str(keys),
         ]
         self.process = companion(arguments, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None

@@ -52,12 +52,10 @@ def tenants(on: Stage, count: int) -> Iterator[tuple[str, dict[str, str]]]:
         for name in names:
             conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             urls[name] = urlsplit(on.postgres.url)._replace(path=f"/{name}").geturl()
-    for url in urls.values():
-        with psycopg.connect(url, autocommit=True) as conn:
-            conn.execute(SQL["table"])
-            conn.execute(SQL["fill"], {"first": 1, "last": 1})
+    at_each(urls, "table")
     file = file_of(on, urls)
     asyncio.run(install_links(file))
+    at_each(urls, "fill", first=1, last=1)
     try:
         yield file, urls
     finally:
@@ -65,6 +63,13 @@ def tenants(on: Stage, count: int) -> Iterator[tuple[str, dict[str, str]]]:
             for name in names:
                 conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
                 client.drop_database(name)
+
+
+def at_each(urls: dict[str, str], statement: str, **values: int) -> None:
+    """Run a statement in each database."""
+    for url in urls.values():
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute(SQL[statement], values)
 
 
 @contextlib.contextmanager

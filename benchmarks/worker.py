@@ -1,4 +1,4 @@
-"""A real worker that reports: ``python -m benchmarks.worker SOURCE TARGET HISTORY keys|-``.
+"""A real worker that reports: ``python -m benchmarks.worker SOURCE TARGET HISTORY KEYS``.
 
 On SIGUSR1 it waits until it has been idle for a second and prints a JSON line on what it did since the last one.
 """
@@ -55,14 +55,17 @@ class Clock(NullObserver):
 
 
 class TimedTarget(MongoTarget):
-    """Notes when each key was in the target, durably."""
+    """Notes when each key up to one was in the target, durably."""
 
     clock: Clock
+    keys: int
 
     async def apply(self, batch: Batch) -> Report:
         report = await super().apply(batch)
         now = time.monotonic()
         for state in batch.states:
+            if int(state.key) > self.keys:
+                continue
             self.clock.seen[f"{state.key}/{state.body['note'][:12]}"] = now
         return report
 
@@ -76,8 +79,8 @@ async def main(source: str, target_url: str, history: str, keys: str) -> None:
         entities=(TABLE if tables else TODO,),
     )
     clock = Clock()
-    target: Any = opened(settings, timed=keys == "keys")
-    target.clock = clock
+    target: Any = opened(settings, timed=keys != "0")
+    target.clock, target.keys = clock, int(keys)
     worker = wiring.make_worker(settings, target, observer=clock)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.stop)

@@ -29,6 +29,7 @@ SIGNALS = "tests/cases/test_signals_notices.py"
 STOP = "tests/cases/test_signals_stop.py"
 WAKES = "tests/cases/test_wakes.py"
 RESTS = f"{TESTS}/test_relay_rest.py"
+TURNS = f"{TESTS}/test_relay_turns.py"
 REJECTED = "tests/cases/test_rejected_records.py"
 CROWDS = "tests/cases/test_crowds.py"
 NEIGHBOURS = "tests/cases/test_neighbours.py"
@@ -409,6 +410,39 @@ MUTANTS: Sequence[Mutant] = (
         "a lane changes hands while its batch is under way",
         [Swap(f"{RELAY}/leases.py", "Leases._give_back", "set(busy())", "set()")],
         [f"{WORKERS}::test_lanes_move_only_when_nothing_of_them_is_under_way"],
+    ),
+    # -- turns beside a large transaction
+    Mutant(
+        "no-turns",
+        "what is marked after a large transaction waits for its end",
+        [Swap(f"{RELAY}/turns.py", "Turns.next", "self._front is not None", "False")],
+        [f"{TURNS}::test_what_is_written_after_a_large_transaction_does_not_wait_for_its_end"],
+    ),
+    Mutant(
+        "turns-of-the-first-only",
+        "what is marked after a second large transaction waits for the end of both",
+        [
+            Swap(
+                f"{RELAY}/turns.py",
+                "Turns.look",
+                "turn or (most and self._front is None)",
+                "most and self._front is None",
+            )
+        ],
+        [f"{TURNS}::test_two_large_transactions_do_not_keep_others_from_their_turns"],
+    ),
+    Mutant(
+        "floor-above-what-turns-pass-over",
+        "the floor rises to what a turn has found",
+        [
+            Swap(
+                f"{RELAY}/reader.py",
+                "Reader.next",
+                "front is None and self._cursor == self._start and not self._apart",
+                "(front is not None or self._cursor == self._start) and not self._apart",
+            )
+        ],
+        [f"{TURNS}::test_what_waits_below_a_turn_is_read_though_the_pass_starts_over"],
     ),
     # -- sessions at rest
     Mutant(

@@ -57,6 +57,10 @@ class Floor(Protocol):
         """Take the next step; call it now and then while there is work. A ``reset`` meanwhile undoes it."""
         ...
 
+    async def drawn(self) -> int:
+        """Read the highest number that was given out: marks that are made from now on are above it."""
+        ...
+
     def seen(self, first: int | None) -> None:
         """Raise the floor after a read that started at it: ``first`` is the lowest mark that was there."""
         ...

@@ -14,6 +14,7 @@ from syncline.relay.leases import Leases
 from syncline.relay.outcome import Outcome
 from syncline.relay.planner import Planner
 from syncline.relay.poison import Poison
+from syncline.relay.turns import Turns
 from syncline.relay.underway import UnderWay
 from syncline.relay.work import Touched, Work
 
@@ -30,7 +31,7 @@ class Reader:
 
     A pass goes on after the last ``seq`` seen; it starts over from the floor when it has come to the end, and at least
     every second, because transactions commit in another order than they draw numbers. A key that is under way is passed
-    over: its mark is found again by the next pass.
+    over: its mark is found again by the next pass. While many marks wait, newer ones have turns in between (``Turns``).
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Reader:
         self._cursor = 0
         self._latest = -1  # entity of the last mark
         self._floor = source.marks.floor()
+        self._turns = Turns(self._floor)
         self._pass_began = time.monotonic()
         self._floor_moved = 0.0
         self._apart: dict[int, Apart] = {}
@@ -86,6 +88,7 @@ class Reader:
         """Start the next pass now."""
         if lanes_changed and self._floor is not None:
             self._floor.reset()
+            self._turns.reset()
         self._cursor = self._start
 
     @property
@@ -114,20 +117,24 @@ class Reader:
             size = max(1, min(size, int(self._bytes / 4 / self.planner.width)))
         if few:
             size = min(size, FEW)
+        front = self._turns.next()
         # Marks of an entity that is read apart may stand below the first one that is seen.
-        floor = self._floor if self._cursor == self._start and not self._apart else None
+        floor = self._floor if front is None and self._cursor == self._start and not self._apart else None
         again = self._joined = False
         self.under_way.reading = True
         try:
             began = time.monotonic()
-            marks, states = await self._read(self._lanes(held), size, passed_over, few=few)
+            after = self._cursor if front is None else front
+            marks, states = await self._read(after, self._lanes(held), size, passed_over, few=few)
             if time.monotonic() - began > LONG_WALK_SECONDS:
                 self._read_something = True  # a higher floor spares the next pass the walk, if nothing was found either
             if floor is not None:
                 floor.seen(marks[0][0] if marks else None)
             full = len(marks) == size
-            self._adapt(full=full)
-            self._cursor = marks[-1][0] if full else self._start
+            if front is None:
+                self._adapt(full=full)
+                self._cursor = marks[-1][0] if full else self._start
+            await self._turns.look(turn=front is not None, full=full, size=size, most=self._size >= self._most)
             if self._leases.held != held:  # given up while marks were read: those wait for a new epoch
                 marks = [mark for mark in marks if self._leases.held.get(mark[1]) == held[mark[1]]]
             work = self._take(marks, held, number, started, admission)
@@ -139,14 +146,14 @@ class Reader:
             self._number = max(number, self._number)  # parts that are read apart have drawn some meanwhile
             self._latest = next(reversed(work.touched))
             work.states = states
-        return work, full or again
+        return work, full or again or front is not None
 
     async def _read(
-        self, lanes: int, size: int, without: Sequence[int], *, few: bool
+        self, after: int, lanes: int, size: int, without: Sequence[int], *, few: bool
     ) -> tuple[list[Mark], States | None]:
         """Read marks; a few with the states of the entity that changed last, where that is possible."""
         plan = self._plans.get(self._latest)
-        source, after = self._source.marks, self._cursor
+        source = self._source.marks
         if few and self.planner.width and plan is not None:
             try:
                 both = await source.read_with_states(plan, after=after, lanes=lanes, limit=size, without=without)

@@ -53,8 +53,7 @@ class PostgresFloor:
         """
         candidate, resets = self._candidate, self._resets
         if candidate is None:
-            (drawn,) = await self._statements.one("drawn")
-            self._drawn.highest = max(self._drawn.highest, drawn)  # one who sets it back is found out by this
+            drawn = await self.drawn()
             (following,) = await self._statements.one("next_transaction")
             candidate = (drawn, following)
             if resets == self._resets:
@@ -64,6 +63,12 @@ class PostgresFloor:
         if oldest >= candidate[1] and resets == self._resets:
             self._settled = candidate[0] if in_blocks is None else min(candidate[0], in_blocks - 1)
             self._candidate = None
+
+    async def drawn(self) -> int:
+        """Read the highest number that was given out: marks that are made from now on are above it."""
+        (drawn,) = await self._statements.one("drawn")
+        self._drawn.highest = max(self._drawn.highest, drawn)  # one who sets it back is found out by this
+        return int(drawn)
 
     def seen(self, first: int | None) -> None:
         """Raise the floor after a read that started at it: ``first`` is the lowest mark that was there."""
