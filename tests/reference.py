@@ -66,6 +66,7 @@ table = "orders"
 | `entities.NAME` | As `[entities.NAME]`; of this link alone. |
 | `worker`, `history`, `mapping`, `verify` | What differs from the file's own sections. |
 | `reverse_of` | Name of the link whose way back this is: the capture of each passes over what the other has written. |
+| `each` | Of a pattern, `[links."shop_*"]`: a list of words, or the name of a file with a word a line. There is a link for each, with the word in place of `*`, and of `{{each}}` in its settings. |
 
 A name has lower-case letters, digits and `_` (a letter after each), 24 at most. The link's schema in the source's database is
 `syncline_NAME`; `view_name` is `Outbox_NAME`, `control_collection` is `_syncline_NAME`, `control_schema` is `syncline_target_NAME`, unless

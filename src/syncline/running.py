@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -20,16 +20,38 @@ from syncline.telemetry.observer import Observer
 from syncline.wiring import make_worker, opened_target, tune_garbage_collection
 
 AGAIN_SECONDS = 10.0
-"""After so long a link whose worker has ended with an error is tried again, where a process serves several."""
+"""After so long a link whose worker has ended with an error is tried again, where a process serves several; and so
+often is looked which links are declared."""
 
 OTHERS_SECONDS = 1.0
 """How long other work of the process is given to end."""
 
 
+Served = tuple[Settings, Observer | None]
+"""A link, and what is told of its work."""
+
+
+class Declared(Protocol):
+    """Which links a process is to serve, while that may change."""
+
+    def links(self) -> Sequence[Settings] | None:
+        """Give the links as they are declared now; ``None``: that cannot be told, all stays as it is."""
+        ...
+
+    def observer(self, settings: Settings) -> Observer:
+        """Make what is told of a link's work."""
+        ...
+
+    async def leave(self, link: str) -> None:
+        """Take in that a link is served no more."""
+        ...
+
+
 async def run_workers(
-    links: Sequence[tuple[Settings, Observer | None]],
+    links: Sequence[Served],
     *,
     asked: Callable[[], None] = lambda: None,
+    declared: Declared | None = None,
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
 ) -> None:
     """Run a worker for each link until SIGTERM or SIGINT.
@@ -37,15 +59,17 @@ async def run_workers(
     Args:
         links: each with what is told of its work.
         asked: called when one of the signals has come.
+        declared: asked now and then: links that came later are served, too, those that are gone no more.
         beside: other work of the process, cancelled when the workers have ended; where it ends, they are to end, too.
 
     Raises:
-        SynclineError: the only link's worker has ended. Of several it is logged, and tried again: the others go on.
+        SynclineError: the only link's worker has ended. Of several, or with ``declared``, it is logged, and tried
+            again: the others go on.
         Exception: what other work of the process has ended with.
 
     """
     clients = Clients()
-    workers = _Workers(clients, several=len(links) > 1)
+    workers = _Workers(clients, several=len(links) > 1 or declared is not None)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -59,12 +83,10 @@ async def run_workers(
     for one in others:
         one.add_done_callback(lambda _: workers.stop())
     try:
-        if len(links) == 1:
-            await workers.run(*links[0])
+        if workers.several:
+            await workers.keep(links, declared)
         else:
-            async with Group() as group:
-                for settings, observer in links:
-                    group.create_task(workers.keep_running(settings, observer))
+            await workers.run(*links[0])
     finally:
         await end(*others, seconds=OTHERS_SECONDS)
         await clients.close()
@@ -77,40 +99,83 @@ async def run_workers(
 
 class _Workers:
     def __init__(self, clients: Clients, *, several: bool) -> None:
-        self._clients, self._several = clients, several
-        self._running: set[Worker] = set()
+        self.several = several
+        self._clients = clients
+        self._running: dict[str, Worker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._gone: set[str] = set()
+        """Links that are declared no more, whose workers end."""
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
         """Have every worker finish what is under way."""
         self._stopping.set()
-        for worker in self._running:
+        for worker in self._running.values():
             worker.stop()
+
+    async def keep(self, links: Sequence[Served], declared: Declared | None) -> None:
+        """Run a worker for each link, until all are to stop; look now and then which links there are."""
+        async with Group() as group:
+            for settings, observer in links:
+                self._tasks[settings.link.name] = group.create_task(self._keep_running(settings, observer))
+            while declared is not None and not await self._stopped_within(AGAIN_SECONDS):
+                there = await asyncio.to_thread(declared.links)
+                if there is not None:
+                    await self._follow(group, {one.link.name: one for one in there}, declared)
+
+    async def _follow(self, group: Group, there: dict[str, Settings], declared: Declared) -> None:
+        """Begin with links that are new, and have the workers of those end that are gone."""
+        log = structlog.get_logger("syncline")
+        for name, task in list(self._tasks.items()):
+            if name not in there and name not in self._gone:
+                log.info("the link is declared no more, its worker ends", link=name)
+                self._gone.add(name)
+                if name in self._running:
+                    self._running[name].stop()
+            if task.done():
+                del self._tasks[name]
+                self._gone.discard(name)
+                await declared.leave(name)
+        for name in there.keys() - self._tasks.keys():
+            log.info("the link is new, a worker begins", link=name)
+            self._tasks[name] = group.create_task(self._keep_running(there[name], declared.observer(there[name])))
 
     async def run(self, settings: Settings, observer: Observer | None) -> None:
         """Run a link's worker to its end."""
         async with opened_target(settings, self._clients) as target:
             with entered(settings.link):
-                worker = make_worker(settings, target, observer=observer, one_of_many=self._several)
-                self._running.add(worker)
+                worker = make_worker(settings, target, observer=observer, one_of_many=self.several)
+                self._running[settings.link.name] = worker
                 try:
-                    if not self._stopping.is_set():
+                    if not self._ends(settings):
                         await worker.run()
                 finally:
-                    self._running.discard(worker)
+                    del self._running[settings.link.name]
 
-    async def keep_running(self, settings: Settings, observer: Observer | None) -> None:
-        """Run a link's worker again and again, until all are to stop."""
+    def _ends(self, settings: Settings) -> bool:
+        return self._stopping.is_set() or settings.link.name in self._gone
+
+    async def _keep_running(self, settings: Settings, observer: Observer | None) -> None:
+        """Run a link's worker again and again, until it is to end."""
         with structlog.contextvars.bound_contextvars(link=settings.link.name):
-            while not self._stopping.is_set():
+            while not self._ends(settings):
                 try:
                     await self.run(settings, observer)
-                except SynclineError as error:
-                    structlog.get_logger("syncline").error(
-                        "the link's worker has ended, the others go on",
-                        error=error.message,
-                        hint=error.hint,
-                        again_in_seconds=AGAIN_SECONDS,
-                    )
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self._stopping.wait(), AGAIN_SECONDS)
+                except Exception as error:  # noqa: BLE001  a defect in one link's data stops no other one either
+                    _tell(error)
+                if not self._ends(settings):
+                    await self._stopped_within(AGAIN_SECONDS)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
+
+
+def _tell(error: Exception) -> None:
+    """Log with what a link's worker has ended; a traceback only where it is a defect of ours."""
+    log = structlog.get_logger("syncline").bind(again_in_seconds=AGAIN_SECONDS)
+    if isinstance(error, SynclineError):
+        log.error("the link's worker has ended, the others go on", error=error.message, hint=error.hint)
+    else:
+        log.error("the link's worker has ended by a defect of Syncline, the others go on", exc_info=error)

@@ -13,16 +13,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from syncline.cli.boundary import invocation
 from syncline.cli.common import ConfigOption, every_link, run
 from syncline.cli.documents.common import documents_from
 from syncline.cli.documents.worker import work
-from syncline.errors import ConfigError
+from syncline.errors import ConfigError, SynclineError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from opentelemetry.trace import TracerProvider
     from structlog.typing import FilteringBoundLogger
 
-    from syncline.config import Settings
+    from syncline.config import LogSettings, Settings
     from syncline.telemetry.observer import Observer
+    from syncline.web.exporter import Counters
 
 LAST_RESORT_SECONDS = 4.8
 """A process that was told to stop is gone after so long: within the 5 s that are promised."""
@@ -75,8 +80,8 @@ def worker(
 ) -> None:
     """Apply changes until stopped (SIGTERM, Ctrl-C). Run several: they share the work.
 
-    It serves every link of the configuration, or the one that --link names. Where the file declares collections, it
-    carries what is marked in MongoDB to PostgreSQL.
+    It serves every link of the configuration, or the one that --link names. Of several it looks every 10 s which
+    links the file declares. Where the file declares collections, it carries what is marked in MongoDB to PostgreSQL.
     """
     from syncline.config import passwords
     from syncline.telemetry import logs
@@ -92,34 +97,85 @@ def worker(
         run(work(documents, chosen, host=metrics_host, port=metrics_port, asked=arm))
         return
     links = every_link(config)
-    if verify is not None:
-        links = [replace(one, verify=one.verify.model_copy(update={"continuously": True})) for one in links]
-    log = links[0].log.model_copy(update={name: value for name, value in told.items() if value})
-    urls = [url for one in links for url in (one.source.url, one.target.url)]
-    logs.setup(log, secrets=frozenset().union(*map(passwords, urls)))
-    links = [replace(one, log=log) for one in links]
-    run(_worker(links, host=metrics_host, port=metrics_port, tracing=tracing))
+    served = FileLinks(config, links[0].log.model_copy(update={name: value for name, value in told.items() if value}))
+    served.continuously = verify is not None
+    follows = invocation.get().link is None and (len(links) > 1 or any(one.pattern for one in links))
+    run(_worker(served, served.taken(links), follows=follows, host=metrics_host, port=metrics_port, tracing=tracing))
 
 
-async def _worker(links: Sequence[Settings], *, host: str, port: int | None, tracing: bool) -> None:
+class FileLinks:
+    """The links of a file, as they are declared when it is read again; and what is told of their work."""
+
+    def __init__(self, config: Path | None, log: LogSettings) -> None:
+        self.continuously = False
+        self.counters: Counters | None = None
+        self.tracer: TracerProvider | None = None
+        self._config, self._log = config, log
+        self._said = ""
+
+    def links(self) -> Sequence[Settings] | None:
+        """Read the file again; what is wrong with it is logged once."""
+        import structlog
+
+        try:
+            found, self._said = every_link(self._config), ""
+        except SynclineError as error:
+            if error.message != self._said:
+                self._said = error.message
+                log = structlog.get_logger("syncline")
+                log.warning("the configuration cannot be read again, the links stay as they are", error=error.message)
+            return None
+        return self.taken(found)
+
+    def taken(self, links: Sequence[Settings]) -> Sequence[Settings]:
+        """Fit what the file says of links to what the command was asked for; their passwords are never logged."""
+        from syncline.config import passwords
+        from syncline.telemetry import logs
+
+        urls = [url for one in links for url in (one.source.url, one.target.url)]
+        logs.setup(self._log, secrets=frozenset().union(*map(passwords, urls)))
+        if self.continuously:
+            links = [replace(one, verify=one.verify.model_copy(update={"continuously": True})) for one in links]
+        return [replace(one, log=self._log) for one in links]
+
+    def observer(self, settings: Settings) -> Observer:
+        """Make what is told of a link's work."""
+        from syncline.telemetry.observer import LoggingObserver, Observers
+
+        told: list[Observer] = [LoggingObserver(wants_keys=self._log.level == "debug")]
+        if self.counters is not None:
+            from syncline.wiring import make_health
+
+            told.append(self.counters.add(settings.link.name, make_health(settings)))
+        if self.tracer is not None:
+            from syncline.telemetry.tracing import TracingObserver
+
+            told.append(TracingObserver(self.tracer))
+        return Observers(*told)
+
+    async def leave(self, link: str) -> None:
+        """Count no more for a link."""
+        if self.counters is not None:
+            await self.counters.remove(link)
+
+
+async def _worker(
+    served: FileLinks, links: Sequence[Settings], *, follows: bool, host: str, port: int | None, tracing: bool
+) -> None:
     from syncline.running import run_workers
-    from syncline.telemetry.observer import LoggingObserver, Observers
 
-    observers: list[list[Observer]] = [[LoggingObserver(wants_keys=one.log.level == "debug")] for one in links]
     async with contextlib.AsyncExitStack() as stack:
         if port is not None:
             from syncline.web.exporter import counting  # needs the extra [metrics]
 
-            counters = await stack.enter_async_context(counting(links, host=host, port=port))
-            for told, one in zip(observers, counters, strict=True):
-                told.append(one)
+            served.counters = await stack.enter_async_context(counting(host=host, port=port))
         if tracing:
-            from syncline.telemetry.tracing import TracingObserver, exporting_traces  # needs the extra [tracing]
+            from syncline.telemetry.tracing import exporting_traces  # needs the extra [tracing]
 
-            tracer = stack.enter_context(exporting_traces("syncline-worker"))
-            for told in observers:
-                told.append(TracingObserver(tracer))
-        await run_workers([(one, Observers(*told)) for one, told in zip(links, observers, strict=True)], asked=arm)
+            served.tracer = stack.enter_context(exporting_traces("syncline-worker"))
+        await run_workers(
+            [(one, served.observer(one)) for one in links], asked=arm, declared=served if follows else None
+        )
 
 
 def arm() -> None:

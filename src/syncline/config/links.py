@@ -2,7 +2,7 @@
 
 ``[links.NAME]`` has what a file has for its one link: ``source``, ``target``, ``entities``; and ``worker``,
 ``history``, ``mapping``, ``verify`` where they differ from the file's. A ``source`` or ``target`` without a URL is
-the file's.
+the file's. What a pattern stands for (``syncline.config.patterns``) is here already.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from syncline.config.patterns import LINKS
 from syncline.config.problems import Path, Problem, suggest
 from syncline.config.settings import Settings
 from syncline.config.urls import place_of
 from syncline.model.link import LONGEST, UNNAMED, Link, problem_of
 
-LINKS = "links"
 REVERSE = "reverse_of"
 _SHARED = ("worker", "history", "mapping", "verify")
 _SIDES = ("source", "target")

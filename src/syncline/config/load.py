@@ -6,12 +6,13 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from syncline.config import environment, links, problems, rows, urls
+from syncline.config import environment, links, patterns, problems, rows, urls
 from syncline.config.backup import BackupSettings
 from syncline.config.collections import CollectionConfig
 from syncline.config.entities import EntityConfig, possible_name
@@ -101,21 +102,25 @@ def load_links(path: Path | None = None, env: Mapping[str, str] = os.environ) ->
             f"{name} declares collections: documents go to PostgreSQL there, and this is about rows that go to MongoDB",
             hint="name a file with [entities.NAME] by --config",
         )
-    parts, found = links.parts(data)
+    there = patterns.expanded(data, file.parent if file else Path())
+    if there.problems:
+        raise problems.error(there.problems, origin)
+    parts, found = links.parts(there.data)
     settings = []
     for part in parts:
         try:
-            settings.append(_settings(_checked(part.data, env, file), file, part.link))
+            one = _settings(_checked(part.data, env, file), file, part.link)
+            settings.append(replace(one, pattern=there.written.get(part.link.name)))
         except _WrongError as wrong:
             found += [problem for problem in map(part.placed, wrong.problems) if problem not in found]
     if found := found or [*links.conflicts(settings), *rings(settings)]:
-        raise problems.error(found, origin)
+        raise problems.error(there.placed(found), origin)
     return tuple(settings)
 
 
 def of_two_kinds(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Refuse a file that is a link of rows and one of documents: whichever a command takes, the other is left out."""
-    rows_too = [name for name in ("entities", links.LINKS) if data.get(name)]
+    rows_too = [name for name in ("entities", patterns.LINKS) if data.get(name)]
     if data.get(COLLECTIONS) and rows_too:
         what = f"a file has [{COLLECTIONS}] or [{rows_too[0]}], not both: their sides are the other way round"
         yield Problem((COLLECTIONS,), what, "put the collections into a file of their own, named by --config")

@@ -285,6 +285,8 @@ class Settings:
     entities: tuple[Entity, ...] = ()
     file: Path | None = None
     """Where it was read from."""
+    pattern: str | None = None
+    """The pattern of links that it is of, as the file names it."""
 
     @property
     def link(self) -> Link:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,12 +12,10 @@ import structlog
 from prometheus_client import CollectorRegistry
 from pymongo import monitoring
 
-from syncline.config import Settings
 from syncline.telemetry.metrics import QueryMetrics, WorkerMetrics
 from syncline.telemetry.queries import MongoTimer
 from syncline.web.exposition import CONTENT_TYPE, Exposition, OfLink, StatusReader
 from syncline.web.listening import BriefProtocol, Server, listening
-from syncline.wiring import make_health
 
 LONGEST = 16 * 1024
 """Bytes of a request's head."""
@@ -29,9 +27,33 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
+class Counters:
+    """Counts what the workers of a process do, a link apart from the others."""
+
+    def __init__(self, exposition: Exposition) -> None:
+        self._exposition = exposition
+        self._readers: dict[str, StatusReader] = {}
+
+    def add(self, link: str, reader: StatusReader) -> WorkerMetrics:
+        """Give an observer that counts for a link; ``reader`` gives its status, and is closed with it."""
+        metrics = WorkerMetrics()
+        self._readers[link] = reader
+        self._exposition.show(OfLink(link, reader, metrics.registry))
+        return metrics
+
+    async def remove(self, link: str) -> None:
+        """Show a link no more."""
+        self._exposition.hide(link)
+        await self._readers.pop(link).close()
+
+    async def close(self) -> None:
+        """Close what looks at the links."""
+        await asyncio.gather(*(reader.close() for reader in self._readers.values()))
+
+
 @contextlib.asynccontextmanager
-async def counting(links: Sequence[Settings], *, host: str, port: int) -> AsyncIterator[Sequence[WorkerMetrics]]:
-    """Give an observer a link that counts, and serve what they count at ``/metrics`` and a probe at ``/health``.
+async def counting(*, host: str, port: int) -> AsyncIterator[Counters]:
+    """Serve what links count at ``/metrics``, and a probe at ``/health``.
 
     To be called before the worker's clients are made: what it asks of MongoDB is timed too.
 
@@ -39,30 +61,17 @@ async def counting(links: Sequence[Settings], *, host: str, port: int) -> AsyncI
         SynclineError: the port cannot be had.
 
     """
-    readers = {settings.link.name: make_health(settings) for settings in links}
-    async with counting_of(readers, host=host, port=port) as metrics:
-        yield metrics
-
-
-@contextlib.asynccontextmanager
-async def counting_of(
-    readers: Mapping[str, StatusReader], *, host: str, port: int
-) -> AsyncIterator[Sequence[WorkerMetrics]]:
-    """Do the same for links whose status these readers give, by name; they are closed at the end."""
-    metrics = [WorkerMetrics() for _ in readers]
     of_process = CollectorRegistry()
     monitoring.register(MongoTimer(QueryMetrics(of_process)))
-    shown = [OfLink(name, reader, one.registry) for (name, reader), one in zip(readers.items(), metrics, strict=True)]
-    pages = {
-        "/metrics": (CONTENT_TYPE, Exposition(of_process, *shown).text),
-        "/health": ("application/json", _alive),
-    }
+    exposition = Exposition(of_process)
+    counters = Counters(exposition)
+    pages = {"/metrics": (CONTENT_TYPE, exposition.text), "/health": ("application/json", _alive)}
     try:
         async with exporting(pages, host=host, port=port) as bound:
             structlog.get_logger("syncline").info("metrics", host=host, port=bound, path="/metrics")
-            yield metrics
+            yield counters
     finally:
-        await asyncio.gather(*(reader.close() for reader in readers.values()))
+        await counters.close()
 
 
 @contextlib.asynccontextmanager

@@ -85,9 +85,17 @@ class Exposition:
     def __init__(self, registry: CollectorRegistry, *links: OfLink, shared: bool = False) -> None:
         self._registry = registry
         self._shared = shared
-        self._links = links
+        self._links = list(links)
         self._looks = CollectorRegistry()
         self._looks.register(self)
+
+    def show(self, link: OfLink) -> None:
+        """Show one more link from here on."""
+        self._links.append(link)
+
+    def hide(self, name: str) -> None:
+        """Show a link no more."""
+        self._links = [one for one in self._links if one.link != name]
 
     async def text(self) -> bytes:
         """Look at the databases, and write."""

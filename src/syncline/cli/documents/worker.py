@@ -27,10 +27,10 @@ async def work(
     async with contextlib.AsyncExitStack() as stack:
         if port is not None:
             from syncline.web.document_metrics import DocumentReader
-            from syncline.web.exporter import counting_of  # needs the extra [metrics]
+            from syncline.web.exporter import counting  # needs the extra [metrics]
 
-            readers = {"": DocumentReader(documents)}
-            observers += await stack.enter_async_context(counting_of(readers, host=host, port=port))
+            counters = await stack.enter_async_context(counting(host=host, port=port))
+            observers.append(counters.add("", DocumentReader(documents)))
         await stack.enter_async_context(watching(documents))
         told = Observers(*observers)
         gate = MongoBackGate((await stack.enter_async_context(opened(documents))).database)
