@@ -324,7 +324,7 @@ class MemoryDatabase:
         self.state = State()
         self.identity = Identity("memory", "1", str(uuid.uuid4()))
         self.armed: set[str] = set()
-        self.listeners: dict[str, Callable[[], None]] = {}
+        self.listeners: dict[str, Callable[[bool], None]] = {}
         self._numbers = count(1)
 
     def put(self, entity: int, **values: Any) -> None:
@@ -348,10 +348,10 @@ class MemoryDatabase:
         if self.armed:
             self.wake()
 
-    def wake(self) -> None:
+    def wake(self, *, call: bool = False) -> None:
         """Wake the workers that listen."""
-        for call in list(self.listeners.values()):
-            call()
+        for wake in list(self.listeners.values()):
+            wake(call)
 
 
 class MemoryRecords:
@@ -456,16 +456,16 @@ class MemoryWaker:
     async def another_holds_still(self) -> bool:
         return True
 
-    async def listen(self, wake: Callable[[], None]) -> None:
+    async def listen(self, wake: Callable[[bool], None]) -> None:
         self._database.listeners[self._worker] = wake
-        wake()
+        wake(False)
         try:
             await asyncio.Event().wait()
         finally:
             del self._database.listeners[self._worker]
 
-    async def notify(self) -> None:
-        self._database.wake()
+    async def notify(self, *, call: bool = False) -> None:
+        self._database.wake(call=call)
 
 
 class MemorySource:

@@ -80,7 +80,7 @@ async def test_a_change_between_two_holders_of_the_wake_lock_is_seen(relay: Rela
     listen, listening = PostgresWaker.listen, asyncio.Event()
 
     async def listens(self, wake):
-        await listen(self, lambda: (listening.set(), wake()))
+        await listen(self, lambda called: (listening.set(), wake(called)))
 
     monkeypatch.setattr(PostgresWaker, "listen", listens)
     with psycopg.connect(relay.url, autocommit=True) as first, psycopg.connect(relay.url, autocommit=True) as second:

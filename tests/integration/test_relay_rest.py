@@ -20,6 +20,7 @@ AT_REST = "SELECT count(*) FROM syncline.worker WHERE report->'usual_lease_secon
 
 @pytest.fixture
 async def relay(database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relay]:
+    monkeypatch.setattr(rest, "WORK_PAUSE", timedelta(0))
     monkeypatch.setattr(rest, "QUIET", timedelta(seconds=0.2))
     monkeypatch.setattr(rest, "DEFERRED_SECONDS", 0.2)
     monkeypatch.setattr(rest, "PAUSE", HOUR)
@@ -51,6 +52,20 @@ async def test_a_worker_at_rest_shares_with_one_that_starts(relay: Relay) -> Non
     async with resting(relay), relay.worker(one_of_many=True):
         await until(lambda: sorted(relay.owners().values()) == [32, 32], what="they share")
         assert relay.value(AT_REST) == 0, "who is not alone does not rest"
+
+
+async def test_a_worker_alone_at_work_shares_with_one_that_starts(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writers' notifications do not have it renew; a call does."""
+    monkeypatch.setattr(rest, "WORK_PAUSE", HOUR)
+    monkeypatch.setattr(rest, "QUIET", HOUR)
+    async with resting(relay):
+        relay.sql("INSERT INTO item (id, name) VALUES (1, 'one')")
+        await relay.equal()
+        assert relay.value(AT_REST) == 1
+        async with relay.worker(one_of_many=True):
+            await until(lambda: sorted(relay.owners().values()) == [32, 32], what="they share")
 
 
 async def test_lanes_of_a_worker_that_died_at_rest_are_free_after_a_usual_lease(relay: Relay) -> None:

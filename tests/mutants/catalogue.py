@@ -458,17 +458,23 @@ MUTANTS: Sequence[Mutant] = (
         [f"{RESTS}::test_a_worker_at_rest_shares_with_one_that_starts"],
     ),
     Mutant(
+        "call-like-any-notification",
+        "a worker that renews seldom because it is alone does not hear that another one wants lanes",
+        [Swap(f"{POSTGRES}/waker.py", "PostgresWaker.listen", "notice.payload == CALL", "False")],
+        [f"{RESTS}::test_a_worker_alone_at_work_shares_with_one_that_starts"],
+    ),
+    Mutant(
         "rests-beside-others",
         "a worker rests though another one is there",
-        [Swap(f"{RELAY}/rest.py", "Rest.may_begin", "self._leases.alone", "True")],
+        [Swap(f"{RELAY}/rest.py", "Rest.rhythm", "self._leases.alone", "True")],
         ["tests/unit/test_rest.py::test_what_needs_a_frequent_look_gets_it"],
         quick=True,
     ),
     Mutant(
         "rests-unwoken",
         "a worker rests that no writer wakes",
-        [Swap(f"{RELAY}/rest.py", "Rest.may_begin", "self._waker.holds", "True")],
-        ["tests/unit/test_rest.py::test_what_needs_a_frequent_look_gets_it"],
+        [Swap(f"{RELAY}/rest.py", "Rest.rhythm", "self._waker.holds", "True")],
+        ["tests/unit/test_rest.py::test_a_session_that_no_writer_wakes_does_not_rest"],
         quick=True,
     ),
     # -- deletes are done twice

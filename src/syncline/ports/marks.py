@@ -188,10 +188,10 @@ class Waker(Protocol):
         """Tell whether the same one holds it as before: between two holders, writers have told nobody."""
         ...
 
-    async def listen(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` once, and at every notification, until the session ends."""
+    async def listen(self, wake: Callable[[bool], None]) -> None:
+        """Call ``wake`` once, and at every notification, until the session ends; true: it is a call."""
         ...
 
-    async def notify(self) -> None:
-        """Wake the other workers."""
+    async def notify(self, *, call: bool = False) -> None:
+        """Wake the other workers; by a call, have them renew their leases, too."""
         ...

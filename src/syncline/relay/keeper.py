@@ -17,7 +17,7 @@ from syncline.ports import PENDING, Plan, Plans, Reinstall, Source, Target, Wake
 from syncline.relay.conditions import Conditions
 from syncline.relay.leases import Leases
 from syncline.relay.pump import Pump
-from syncline.relay.rest import Rest
+from syncline.relay.rest import Rest, Rhythm
 
 LOOK_SECONDS = 1.0
 LOOK_SHARE = 50.0
@@ -30,6 +30,11 @@ STAYS = 3
 
 def _severity(new: Newcomers) -> str:
     return "critical" if new.columns and new.policy == "stop" else "warning"
+
+
+def _quicker(one: Rhythm | None, other: Rhythm | None) -> Rhythm | None:
+    """Give the one of two rhythms that renews more often; ``None`` is the usual one."""
+    return None if one is None or other is None else min(one, other, key=lambda rhythm: rhythm.pause)
 
 
 CHANGED = "its table or its mapping has changed"
@@ -68,7 +73,8 @@ class Keeper:
         self._compiled = compiled
         """From what this worker has compiled its entities last, in this session or an earlier one."""
         self._prepared = False
-        self._rest, self._resting = rest, False
+        self._rest = rest
+        self._rhythm: Rhythm | None = None
         self._stopping = asyncio.Event()
         self._stirred = asyncio.Event()
         self._lookout = source.lookout(reinstall, stopped=plans.problems)
@@ -123,10 +129,11 @@ class Keeper:
         self._stopping.set()
         self._stirred.set()
 
-    def wake(self) -> None:
-        """End a rest: a writer, or another worker, has called."""
+    def wake(self, *, called: bool) -> None:
+        """Take in that somebody has notified: that ends a rest; a call of another worker is answered at once."""
         self._rest.interrupt()
-        self._stirred.set()
+        if called or self._rhythm is not self._rest.at_work:
+            self._stirred.set()
 
     async def run(self) -> None:
         """Do it again and again, until stopped or cancelled."""
@@ -135,19 +142,19 @@ class Keeper:
         while not await self._stopped_within(due - time.monotonic()):
             now = time.monotonic()  # before it was due, where somebody has called
             due = max(min(due, now) + period, now + period / 2)
-            self._stirred.clear()  # whoever calls from here on ends the rest that begins below
-            lease = self._rest.lease if self._rest.may_begin() else None
-            await self._beat(lease)
-            self._resting = lease is not None and self._rest.may_begin()
-            self._pump.at_rest = self._resting
-            if self._resting:
-                due = time.monotonic() + self._rest.pause
+            self._stirred.clear()  # whoever calls from here on ends the pause that begins below
+            before = self._rest.rhythm()
+            await self._beat(before.lease if before else None)
+            self._rhythm = _quicker(before, self._rest.rhythm())  # the renewal may have met another worker
+            self._pump.at_rest = self._rhythm is not None and self._rhythm is self._rest.at_rest
+            if self._rhythm is not None:
+                due = time.monotonic() + self._rhythm.pause
 
     async def _stopped_within(self, seconds: float) -> bool:
-        """Wait; a rest ends when somebody calls."""
+        """Wait; where renewals are fewer than usual, until somebody calls."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
-                await (self._stirred if self._resting else self._stopping).wait()
+                await (self._stopping if self._rhythm is None else self._stirred).wait()
         return self._stopping.is_set()
 
     async def _beat(self, lease: timedelta | None = None) -> None:

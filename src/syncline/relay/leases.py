@@ -81,7 +81,7 @@ class Leases:
         Args:
             prepare: makes the target ready for lanes.
             busy: lists the lanes that have batches under way; asked when lanes are given back.
-            at_rest: how long the leases are if the worker rests; ``None``: as long as ever.
+            at_rest: how long the leases are where renewals are fewer than usual; ``None``: as long as ever.
 
         Raises:
             SourceUnavailableError: the session is over.
@@ -142,9 +142,9 @@ class Leases:
         await self._lanes.leave()
         await self._tell_others()
 
-    async def _tell_others(self) -> None:
+    async def _tell_others(self, *, call: bool = False) -> None:
         if self._source.waker is not None:
-            await self._source.waker.notify()
+            await self._source.waker.notify(call=call)
 
     def _forget_lost(self, renewal: Renewal) -> None:
         for leases in (self.held, self._leaving):
@@ -236,7 +236,7 @@ class Leases:
         if want > 0 and mine:
             await self._acquire(mine[:want], renewal)
         if want > len(mine) and await self._lanes.call():
-            await self._tell_others()
+            await self._tell_others(call=True)
 
     async def _give_back(self, share: int, busy: Callable[[], Collection[int]]) -> None:
         for lane in sorted(self.held)[share:]:

@@ -275,9 +275,9 @@ class Worker:
         self._unfinished = {}
 
     async def _run_session(self, source: Source, plans: Plans, pump: Pump, keeper: Keeper, backoff: Backoff) -> None:
-        def called() -> None:
+        def notified(called: bool) -> None:
             pump.wake()
-            keeper.wake()
+            keeper.wake(called=called)
 
         async with Group() as tasks:
             starting = tasks.create_task(keeper.start())
@@ -286,7 +286,7 @@ class Worker:
                 keeping = tasks.create_task(keeper.run())
                 helpers = []
                 if source.waker is not None:
-                    helpers.append(tasks.create_task(source.waker.listen(called)))
+                    helpers.append(tasks.create_task(source.waker.listen(notified)))
                 if self._background is not None:
                     helpers.append(tasks.create_task(self._background(source, plans)))
                 pumping = tasks.create_task(self._pumping(pump))

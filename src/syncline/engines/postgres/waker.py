@@ -13,6 +13,9 @@ from syncline.postgres.connection import fetch_one, translated
 from syncline.postgres.dialect import Dialect, statements
 from syncline.postgres.sql import ours
 
+CALL = "call"
+"""The payload of a notification by which a worker asks for lanes; a writer's has none."""
+
 
 class PostgresWaker:
     """See ``syncline.ports.Waker``. The lock belongs to the session of ``reader``, which reads the marks."""
@@ -26,6 +29,7 @@ class PostgresWaker:
         self._relied_on: int | None = None
         self._lock = current().wake_lock
         self._listen, self._notify = ours("LISTEN syncline"), ours("NOTIFY syncline")
+        self._call = ours(f"NOTIFY syncline, '{CALL}'")
 
     async def arm(self) -> bool:
         """Take the wake lock; false while another worker has it or a writer is at work."""
@@ -64,18 +68,18 @@ class PostgresWaker:
         found: int | None = (await self._control.one("wake_lock_held"))[0]
         return found
 
-    async def listen(self, wake: Callable[[], None]) -> None:
+    async def listen(self, wake: Callable[[bool], None]) -> None:
         """Call ``wake`` at every notification, until the session ends."""
         if self._listener is None:
             await asyncio.Event().wait()
             return
         with translated():
             await self._listener.execute(self._listen)
-            wake()  # what was committed before it listened has told nobody: look once
-            async for _ in self._listener.notifies():
-                wake()
+            wake(False)  # what was committed before it listened has told nobody: look once
+            async for notice in self._listener.notifies():
+                wake(notice.payload == CALL)
 
-    async def notify(self) -> None:
-        """Wake the other workers."""
+    async def notify(self, *, call: bool = False) -> None:
+        """Wake the other workers; by a call, have them renew their leases, too."""
         with translated():
-            await self._control.connection.execute(self._notify)
+            await self._control.connection.execute(self._call if call else self._notify)
