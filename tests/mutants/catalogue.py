@@ -1767,7 +1767,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{POSTGRES}/waker.py",
                 "PostgresWaker.listen",
-                "await self._listener.execute(self._listen)\nwake()",
+                "await self._listener.execute(self._listen)\nwake(False)",
                 "await self._listener.execute(self._listen)",
             )
         ],
