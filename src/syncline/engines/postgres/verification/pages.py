@@ -61,7 +61,7 @@ class SqlPages:
             with translated():
                 async with self._connection.cursor(binary=True) as cursor:
                     await cursor.execute(query, (*values, limit))
-                    return [value for (value, *_) in await cursor.fetchall()]
+                    return [row[0] for row in await cursor.fetchall()]
 
         return await again(read)
 
