@@ -487,9 +487,13 @@ def test_status_names_what_is_pending(case: Case) -> None:
 
     with holding(case, "UPDATE c SET n = 'y'"), pytest.raises(PartlyDoneError):
         case.install(**AT_ONCE)
-    assert asyncio.run(status()).as_dict()["pending"] == ["c"]
+    found = asyncio.run(status()).as_dict()
+    assert found["pending"] == ["c"]
+    assert "EntityPending" in {alert["name"] for alert in found["alerts"]}
     case.install()
-    assert asyncio.run(status()).as_dict()["pending"] == []
+    found = asyncio.run(status()).as_dict()
+    assert found["pending"] == []
+    assert "EntityPending" not in {alert["name"] for alert in found["alerts"]}
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,14 @@ from syncline.web.exposition import snapshot_of
 WAITING, RUNNING = {"running": False, "entity": "todo"}, {"running": True, "entity": "todo"}
 
 
-def judged(queue: int = 0, tasks: Any = (), *, alive: bool = False, notices: Any = (), **details: Any) -> Status:
+def judged(
+    queue: int = 0, tasks: Any = (), *, alive: bool = False, notices: Any = (), pending: Any = (), **details: Any
+) -> Status:
     facts = {
         "measures": Measures(queue, 0.0, 0, 0),
         "tasks": tasks,
         "notices": notices,
+        "pending": pending,
         "workers": [{"alive": alive, "report": {}}],
     }
     sides = {"postgresql": DatabaseState(True, details=details), "mongodb": DatabaseState(True)}
@@ -57,3 +60,10 @@ def test_what_a_standby_says_is_not_believed() -> None:
     found = judged(alive=True, standby=True)
     assert (found.health, [alert.name for alert in found.alerts]) == (Health.DEGRADED, ["SyncStateUnknown"])
     assert judged(alive=True, standby=False).health is Health.HEALTHY
+
+
+def test_an_entity_that_is_not_installed_to_the_end_is_told() -> None:
+    found = judged(alive=True, pending=["todo", "user"])
+    assert (found.health, [alert.name for alert in found.alerts]) == (Health.DEGRADED, ["EntityPending"])
+    assert found.alerts[0].message.startswith("todo, user: not installed to the end")
+    assert snapshot_of(found).measures["pending_entities"] == 2

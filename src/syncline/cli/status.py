@@ -56,14 +56,14 @@ def status_of_documents(documents: Documents, *, watch: float | None, as_json: b
 
 
 async def _once(settings: Settings) -> Status:
-    from syncline.wiring import opened_target
+    from syncline.wiring.sides import opened_target
 
     async with opened_target(settings) as target:
         return await _look(settings, target)
 
 
 async def _watch(settings: Settings, pause: float, as_json: bool) -> Status:
-    from syncline.wiring import opened_target
+    from syncline.wiring.sides import opened_target
 
     async with opened_target(settings) as target:
         with Live(console=out, auto_refresh=False, screen=False) as live:
@@ -106,9 +106,6 @@ def _parts(found: Status) -> Iterator[Text]:
         yield Text(f"lanes {found.lanes['owned']} of {found.lanes['total']} owned")
     for alert in found.alerts:
         yield Text(f"{alert.name}: {alert.message}", "red" if alert.severity == "critical" else "yellow")
-    if found.pending:
-        names = ", ".join(found.pending)
-        yield Text(f"pending: {names}: not installed to the end; `syncline install` goes on", "yellow")
     yield from _work(found, datetime.now(UTC))
     for notice in found.notices:
         yield Text(f"notice {notice['at']:%Y-%m-%d %H:%M} {notice['name']}: {notice['message']}", "dim")

@@ -16,6 +16,7 @@ from syncline.model.json_names import Named, Verbatim
 from syncline.model.link import current
 from syncline.model.notice import Notice
 from syncline.model.thresholds import (
+    ENTITY_PENDING,
     NO_WORKER,
     PRIMARY_DOWN,
     SECONDARY_DOWN,
@@ -159,6 +160,7 @@ def judge(
     found = [*(thresholds or Thresholds()).alerts(judged), *_noticed(facts.get("notices", ())), *alerts]
     if measures and not any(worker["alive"] for worker in facts.get("workers", ())):
         found += _unattended(measures.queue_size, tasks_for_a_worker(facts.get("tasks", ()), facts.get("notices", ())))
+    found += _pending(facts.get("pending", ()))
     (source, primary), *secondaries = databases.items()
     found += [] if primary.connected else [_down(PRIMARY_DOWN, source)]
     found += [_standby(source)] if (primary.details or {}).get("standby") else []
@@ -213,6 +215,14 @@ def _unattended(changes: int, tasks: int) -> list[Alert]:
     verb = "is" if changes + tasks == 1 else "are"
     message = f"no worker is running, and {' and '.join(waiting)} {verb} waiting: start one with `syncline worker`"
     return [Alert(*NO_WORKER, 0, 1, message)]
+
+
+def _pending(entities: Sequence[str]) -> list[Alert]:
+    """Say which entities nobody serves because an installation has not come to its end."""
+    if not entities:
+        return []
+    message = f"{reach.names(entities)}: not installed to the end, nothing of it is applied; `syncline install` goes on"
+    return [Alert(*ENTITY_PENDING, len(entities), 0, message)]
 
 
 def _standby(source: str) -> Alert:

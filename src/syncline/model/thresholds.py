@@ -96,6 +96,8 @@ API_LATENCY = Threshold(
 PRIMARY_DOWN = "PrimaryDown", Severity.CRITICAL
 SECONDARY_DOWN = "SecondaryDown", Severity.WARNING
 NO_WORKER = "NoWorker", Severity.WARNING
+ENTITY_PENDING = "EntityPending", Severity.WARNING
+"""Entities that an installation has begun with and not ended."""
 UNKNOWN = "SyncStateUnknown", Severity.WARNING
 """A source that answers and does not tell queue and lag."""
 NOT_INSTALLED = "NotInstalled", Severity.CRITICAL

@@ -52,6 +52,7 @@ SPECS = (
     Spec("syncline_deferred_deletes", Kind.GAUGE, Where.SCRAPE, "Deletes that wait to be done a second time."),
     Spec("syncline_held_by_copy", Kind.GAUGE, Where.SCRAPE, "Changes that wait until their table is copied."),
     Spec("syncline_tasks", Kind.GAUGE, Where.SCRAPE, "Backfills and sweeps that wait for a worker."),
+    Spec("syncline_pending_entities", Kind.GAUGE, Where.SCRAPE, "Entities not installed to their end, and not served."),
     Spec(
         "syncline_status", Kind.GAUGE, Where.SCRAPE, "1 for the status of the whole, 0 for the other two.", ("status",)
     ),

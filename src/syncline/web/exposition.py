@@ -136,6 +136,7 @@ def snapshot_of(status: Status) -> Snapshot:
         names = ("queue_size", "lag_seconds", "failed_events", "deferred_deletes", "held_by_copy")
         measures = {name: float(getattr(found, name)) for name in names}
         measures["tasks"] = float(tasks_for_a_worker(status.tasks, status.notices))
+        measures["pending_entities"] = float(len(status.pending))
         measures["workers"] = float(sum(bool(worker["alive"]) for worker in status.workers))
     latencies = {n: s.latency_ms / 1000 for n, s in status.databases.items() if s.latency_ms is not None}
     lanes = {state: status.lanes[state] for state in ("owned", "free") if state in status.lanes}
