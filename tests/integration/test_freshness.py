@@ -24,7 +24,7 @@ from syncline.errors import NotInstalledError, TokenError
 from syncline.tokens import freshness as module
 from syncline.tokens import outlook
 from syncline.tokens.freshness import Freshness
-from syncline.tokens.token import INFO, make, merge, parse
+from syncline.tokens.token import INFO, UNKNOWN, make, merge, parse
 from tests.cockroach.server import Simulator
 from tests.integration.capture_case import Case, entity
 from tests.relay import AT_ONCE, PATIENCE
@@ -140,6 +140,19 @@ def test_a_database_without_syncline_still_commits_and_nobody_believes_its_token
     engine.dispose()
     case.install()
     assert asked(Freshness(database), token, 0.01) is False
+
+
+def test_an_application_that_goes_on_is_believed_after_a_reinstallation(
+    case: Case, sessions: sessionmaker[Session]
+) -> None:
+    with sessions() as session:
+        first = write(session, 1)
+        case.uninstall()
+        assert set(parse(write(session, 2))) == {UNKNOWN}
+        case.install()
+        token = write(session, 3)
+        case.forget()
+        assert (asked(Freshness(case.url), first, 0.01), asked(Freshness(case.url), token, PATIENCE)) == (False, True)
 
 
 # --- the answer ---

@@ -1077,6 +1077,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_relay_clock.py::test_what_the_dead_had_claimed_is_taken_over_too"],
     ),
     Mutant(
+        "installation-kept-for-ever",
+        "tokens are of the installation that the process met first",
+        [
+            Swap(
+                "syncline/capture/sqlalchemy/commits.py",
+                "CommitTokens._installation",
+                "installations.get((link, table))",
+                "next(iter(installations.values()), None)",
+            )
+        ],
+        [f"{TESTS}/test_freshness.py::test_an_application_that_goes_on_is_believed_after_a_reinstallation"],
+    ),
+    Mutant(
         "proof-of-the-future",
         "a proof from before the source's clock was set back hides the newer ones",
         [Swap("syncline/insight/queries.sql", "certificates", "as_of > clock_timestamp(), as_of DESC", "as_of DESC")],

@@ -14,12 +14,14 @@ from syncline.model.link import Link, entered, link_called
 from syncline.postgres.sql import ours
 from syncline.tokens.token import INFO, UNKNOWN, make, merge
 
-_INSTALLED = """/* syncline */
-SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
-FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'meta'
-WHERE n.nspname = 'syncline'"""
 _INSTALLATION = "/* syncline */ SELECT installation::text FROM syncline.meta"
-_TRANSACTION = "/* syncline */ SELECT pg_catalog.pg_current_xact_id_if_assigned()::text"
+_TRANSACTION = "/* syncline */ SELECT pg_catalog.pg_current_xact_id_if_assigned()::text, {}"
+_READABLE = """(
+    SELECT c.oid::text FROM pg_catalog.pg_namespace AS n
+    JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'meta'
+    WHERE n.nspname = 'syncline'
+      AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))"""
+"""The table that names the installation, if it can be asked; it is another one with every installation."""
 
 
 def attach_tokens(sessions: Sessions, *, links: Sequence[str] = ("",)) -> None:
@@ -47,7 +49,8 @@ class CommitTokens:
         """Follow nothing yet."""
         self._links = tuple(map(link_called, links))
         self._connections = Connections(("commit", self._before_commit), ("prepare_twophase", self._before_commit))
-        self._installations: WeakKeyDictionary[Pool, dict[Link, str]] = WeakKeyDictionary()
+        self._statement = _TRANSACTION.format(", ".join(map(_readable, self._links)))
+        self._installations: WeakKeyDictionary[Pool, dict[tuple[Link, str], str]] = WeakKeyDictionary()
         self._pending: WeakKeyDictionary[Session, str] = WeakKeyDictionary()
 
     def attach(self, sessions: Sessions) -> None:
@@ -69,22 +72,23 @@ class CommitTokens:
             return merge(*(make(UNKNOWN, [1], link.name) for link in self._links))
         if connection.dialect.name != "postgresql":
             return None
-        transaction = _scalar(connection, _TRANSACTION)
+        transaction, *tables = _row(connection, self._statement)
         if transaction is None:
             return None
-        return merge(
-            *(make(self._installation(connection, link), [int(transaction)], link.name) for link in self._links)
-        )
+        made = zip(self._links, tables, strict=True)
+        return merge(*(make(self._installation(connection, *one), [int(transaction)], one[0].name) for one in made))
 
-    def _installation(self, connection: Connection, link: Link) -> str:
+    def _installation(self, connection: Connection, link: Link, table: str | None) -> str:
+        if table is None:
+            return UNKNOWN
         installations = self._installations.setdefault(connection.engine.pool, {})
-        known = installations.get(link)
+        known = installations.get((link, table))
         if known is None:
             with entered(link):
-                installed = _scalar(connection, ours(_INSTALLED))
-                known = str(_scalar(connection, ours(_INSTALLATION))) if installed else UNKNOWN
-            if known != UNKNOWN:
-                installations[link] = known
+                found = _row(connection, ours(_INSTALLATION))
+            if found is None:  # the transaction's snapshot is older than the installation
+                return UNKNOWN
+            known = installations[link, table] = str(found[0])
         return known
 
     def _after_commit(self, session: Session) -> None:
@@ -96,12 +100,16 @@ class CommitTokens:
         self._pending.pop(session, None)
 
 
-def _scalar(connection: Connection, statement: str) -> Any:
+def _readable(link: Link) -> str:
+    with entered(link):
+        return ours(_READABLE)
+
+
+def _row(connection: Connection, statement: str) -> Any:
     """Ask on the driver's cursor: SQLAlchemy's own execution is not meant for the middle of a commit."""
     cursor = connection.connection.cursor()
     try:
         cursor.execute(statement)
-        row = cursor.fetchone()
+        return cursor.fetchone()
     finally:
         cursor.close()
-    return row[0] if row else None
