@@ -22,7 +22,7 @@ from syncline.documents.status import read_status
 from syncline.documents.verify_run import VerifyRun
 from syncline.documents.verifying import DocumentVerifier
 from syncline.ending import end
-from syncline.engines.postgres.documents.passes import DocumentPasses
+from syncline.engines.postgres.documents.passes import DocumentPasses, DocumentRounds
 from syncline.errors import SynclineError
 from syncline.verify import progress
 from syncline.verify.report import VerifyReport
@@ -183,6 +183,35 @@ async def test_a_verification_whose_process_lives_is_not_taken_away(
     with pytest.raises(SynclineError, match="another process is verifying tasks"):
         await passes.resume("tasks", scope)
     await passes.close()
+
+
+async def test_what_was_claimed_before_the_clock_was_set_back_is_free_soon(
+    stage: DocumentStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await died(stage, monkeypatch, "tasks")
+    stage.sql(
+        "INSERT INTO syncline_documents.verification (origin, collection, scope, claimed_by) VALUES ('worker', '', '', 'dead')"
+    )
+    ahead = "UPDATE syncline_documents.verification SET claimed_until = now() + interval '1 h'"
+    far = "SELECT count(*) FROM syncline_documents.verification WHERE claimed_until > now() + interval '20 s'"
+    passes, rounds = DocumentPasses(stage.database, ttl=timedelta(seconds=-1.5)), DocumentRounds(stage.database)
+    ((scope,),) = stage.sql("SELECT scope FROM syncline_documents.verification WHERE origin = 'command'")
+    for asking in (lambda: passes.resume("tasks", scope), lambda: passes.forget(["tasks"]), rounds.claim):
+        stage.sql(ahead)
+        with contextlib.suppress(SynclineError):
+            assert await asking() is None
+        assert stage.sql(far) == [(0,)]
+    await passes.close()
+    await rounds.close()
+
+
+async def test_a_proof_of_the_future_puts_no_pass_off(stage: DocumentStage) -> None:
+    await verify(stage, "tasks")
+    rounds = DocumentRounds(stage.database)
+    assert 0 <= (await rounds.ages())["tasks"] < 60
+    stage.sql("UPDATE syncline_documents.certificate SET made_at = now() + interval '1 h'")
+    assert await rounds.ages() == {}
+    await rounds.close()
 
 
 def test_the_command_goes_on_and_says_what_system_a_says(stage: DocumentStage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5610,7 +5610,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "documents-verify-of-another-link-goes-on",
         "a verification goes on with one of another link, or declaration",
-        [Swap(f"{ROWS_OF_DOCUMENTS}/passes.py", "DocumentPasses.resume", "rows[0][1] == scope", "True")],
+        [Swap(f"{POSTGRES}/verification/passes.py", "PassRows._resume", "rows[0][1] == scope", "True")],
         [f"{VERIFY_GOES_ON}::test_what_is_not_the_same_any_more_is_begun_again"],
     ),
     Mutant(
@@ -5618,6 +5618,12 @@ MUTANTS: Sequence[Mutant] = (
         "workers verify a collection that is being copied",
         [Swap("syncline/documents/continuous.py", "_look", "await rounds.unmarked() | copied", "frozenset()")],
         [f"{VERIFY_GOES_ON}::test_divergence_is_told_until_a_pass_finds_none_and_nothing_is_repaired"],
+    ),
+    Mutant(
+        "document-claims-of-the-future",
+        "what a dead verification of documents had claimed stays its for as long as the clock was set back",
+        [Swap(f"{ROWS_OF_DOCUMENTS}/verifying.sql", "trim_claims", "interval '20 seconds'", "interval '20 days'")],
+        [f"{VERIFY_GOES_ON}::test_what_was_claimed_before_the_clock_was_set_back_is_free_soon"],
     ),
     Mutant(
         "shadow-counts-of-any-declaration",

@@ -25,9 +25,10 @@ class Statements:
             return (await self.connection.execute(self._queries[name], self._values | values)).rowcount
 
     async def all(self, name: str, /, **values: Any) -> list[TupleRow]:
-        """Run a statement and give its rows."""
+        """Run a statement and give its rows, if it has any."""
         with translated():
-            return await (await self.connection.execute(self._queries[name], self._values | values)).fetchall()
+            cursor = await self.connection.execute(self._queries[name], self._values | values)
+            return await cursor.fetchall() if cursor.description else []
 
     async def row(self, name: str, /, **values: Any) -> TupleRow | None:
         """Run a statement that gives a row, or none."""

@@ -55,7 +55,7 @@ SELECT installation::text FROM syncline.meta
 
 -- name: pass_begin
 INSERT INTO syncline.verification (origin, entity, scope, state, claimed_by, claimed_until)
-VALUES ('command', %(entity)s, %(scope)s, %(state)s, %(owner)s, clock_timestamp() + %(ttl)s)
+VALUES ('command', %(of)s, %(scope)s, %(state)s, %(owner)s, clock_timestamp() + %(ttl)s)
 RETURNING id
 
 -- name: pass_save
@@ -85,12 +85,17 @@ WHERE origin = 'command' AND entity = ANY(%(entities)s::smallint[])
 -- name: pass_find
 -- The newest unfinished one, and whether somebody is at it.
 SELECT id, scope, coalesce(claimed_until >= clock_timestamp(), false) FROM syncline.verification
-WHERE origin = 'command' AND entity = %(entity)s ORDER BY id DESC LIMIT 1
+WHERE origin = 'command' AND entity = %(of)s ORDER BY id DESC LIMIT 1
 
 -- name: pass_claim
 UPDATE syncline.verification SET claimed_by = %(owner)s, claimed_until = clock_timestamp() + %(ttl)s
 WHERE id = %(id)s AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
 RETURNING id, state, findings
+
+-- name: trim_claims
+-- Nobody claims a pass for longer than ten seconds: who has it for longer had it by a clock that was set back since, and may live.
+UPDATE syncline.verification SET claimed_until = clock_timestamp() + interval '10 seconds'
+WHERE claimed_by IS NOT NULL AND claimed_until > clock_timestamp() + interval '20 seconds'
 
 -- name: round_create
 INSERT INTO syncline.verification (origin, entity, scope) VALUES ('worker', 0, '') ON CONFLICT DO NOTHING

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from syncline.engines.postgres.documents.keeping import Keeping
 from syncline.engines.postgres.documents.session import as_kept
-from syncline.errors import PassLostError, SynclineError
+from syncline.engines.postgres.verification.passes import TTL, PassRows
 from syncline.ports import Checkpoint
 from syncline.postgres.sql import blocks
 
-TTL = timedelta(seconds=10)
 
-
-class DocumentPasses:
+class DocumentPasses(PassRows):
     """Passes of one process; see ``syncline.ports.Claims``. A session of its own, for one task at a time.
 
     Args:
@@ -34,7 +28,8 @@ class DocumentPasses:
     """
 
     def __init__(self, url: str, *, owner: str | None = None, ttl: timedelta = TTL) -> None:
-        self._kept, self._ttl = Keeping(url), ttl
+        super().__init__(ttl)
+        self._kept = Keeping(url)
         self._values = {"owner": owner or str(uuid.uuid4()), "ttl": ttl}
         self._sql = blocks("verifying.sql", __package__ or "")
 
@@ -49,64 +44,16 @@ class DocumentPasses:
 
     async def begin(self, collection: str, scope: str, state: Mapping[str, Any]) -> Checkpoint:
         """Write the first row of a pass."""
-        rows = await self._rows("pass_begin", collection=collection, scope=scope, state=Jsonb(dict(state)))
-        return Checkpoint(rows[0][0])
-
-    async def save(
-        self, checkpoint: Checkpoint, state: Mapping[str, Any], findings: Sequence[Mapping[str, Any]] | None
-    ) -> None:
-        """Keep how far it has come; ``findings`` is ``None`` while they are the same.
-
-        Raises:
-            PassLostError: the row is somebody else's.
-
-        """
-        text = None if findings is None else json.dumps(findings, ensure_ascii=True)
-        if not await self._rows("pass_save", id=checkpoint.id, state=Jsonb(dict(state)), findings=text):
-            raise PassLostError
-
-    async def hold(self, checkpoint: Checkpoint) -> None:
-        """Keep the claim while there is nothing new to keep.
-
-        Raises:
-            PassLostError: the row is somebody else's.
-
-        """
-        if not await self._rows("pass_hold", id=checkpoint.id):
-            raise PassLostError
-
-    async def end(self, checkpoint: Checkpoint) -> None:
-        """Remove the row of a pass."""
-        await self._rows("pass_end", id=checkpoint.id)
-
-    async def release(self, checkpoint: Checkpoint) -> None:
-        """Let others go on with it at once; when that fails the claim expires."""
-        with contextlib.suppress(SynclineError, TimeoutError):
-            async with asyncio.timeout(1):
-                await self._rows("pass_release", id=checkpoint.id)
+        return await self._begin(collection, scope, state)
 
     async def forget(self, collections: Sequence[str]) -> None:
         """Drop what earlier commands left unfinished."""
+        await self._rows("trim_claims")
         await self._rows("pass_forget", collections=list(collections))
 
     async def resume(self, collection: str, scope: str) -> Checkpoint | None:
-        """Take the newest unfinished pass of a command over, when its process is dead; ``None``: there is none like it.
-
-        Raises:
-            SynclineError: its process lives.
-
-        """
-        until = time.monotonic() + self._ttl.total_seconds() + 2
-        while (rows := await self._rows("pass_find", collection=collection)) and rows[0][1] == scope:
-            id_, _, busy = rows[0]
-            if not busy and (mine := await self._rows("pass_claim", id=id_)):
-                return Checkpoint(mine[0][0], mine[0][1], json.loads(mine[0][2]))
-            if time.monotonic() > until:
-                raise SynclineError(
-                    f"another process is verifying {collection}", hint="let it finish, or verify without --resume"
-                )
-            await asyncio.sleep(0.2)
-        return None
+        """Take over as ``Passes`` says."""
+        return await self._resume(collection, collection, scope)
 
     async def _rows(self, name: str, /, **given: Any) -> list[Any]:
         connection = await self._kept.session()
@@ -129,6 +76,7 @@ class DocumentRounds(DocumentPasses):
         """
         rows = await self._rows("round_claim")
         if not rows:
+            await self._rows("trim_claims")
             await self._rows("round_create")
             rows = await self._rows("round_claim")
         if not rows:

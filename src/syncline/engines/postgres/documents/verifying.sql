@@ -80,7 +80,7 @@ SELECT pg_catalog.concat_ws(' ', number, id, source) FROM syncline_documents.lin
 
 -- name: pass_begin
 INSERT INTO syncline_documents.verification (origin, collection, scope, state, claimed_by, claimed_until)
-VALUES ('command', %(collection)s, %(scope)s, %(state)s, %(owner)s, clock_timestamp() + %(ttl)s)
+VALUES ('command', %(of)s, %(scope)s, %(state)s, %(owner)s, clock_timestamp() + %(ttl)s)
 RETURNING id
 
 -- name: pass_save
@@ -110,12 +110,17 @@ WHERE origin = 'command' AND collection = ANY(%(collections)s::text[])
 -- name: pass_find
 -- The newest unfinished one, and whether somebody is at it.
 SELECT id, scope, coalesce(claimed_until >= clock_timestamp(), false) FROM syncline_documents.verification
-WHERE origin = 'command' AND collection = %(collection)s ORDER BY id DESC LIMIT 1
+WHERE origin = 'command' AND collection = %(of)s ORDER BY id DESC LIMIT 1
 
 -- name: pass_claim
 UPDATE syncline_documents.verification SET claimed_by = %(owner)s, claimed_until = clock_timestamp() + %(ttl)s
 WHERE id = %(id)s AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
 RETURNING id, state, findings
+
+-- name: trim_claims
+-- Nobody claims a pass for longer than ten seconds: who has it for longer had it by a clock that was set back since, and may live.
+UPDATE syncline_documents.verification SET claimed_until = clock_timestamp() + interval '10 seconds'
+WHERE claimed_until > clock_timestamp() + interval '20 seconds'
 
 -- name: round_create
 INSERT INTO syncline_documents.verification (origin, collection, scope) VALUES ('worker', '', '') ON CONFLICT DO NOTHING
@@ -138,11 +143,12 @@ RETURNING id
 SELECT c.collection, c.begun_at::text, c.done_at IS NULL FROM syncline_documents.copy AS c
 
 -- name: last_passes
--- How many seconds ago each collection's newest pass under its declaration was certified.
+-- How many seconds ago each collection's newest pass under its declaration was certified. (One of the future was made before the
+-- clock was set back: it must not put the next one off.)
 SELECT c.collection, extract(epoch FROM clock_timestamp() - max(c.made_at))::float8
 FROM syncline_documents.certificate AS c
 JOIN syncline_documents.mapping AS m ON m.collection = c.collection AND m.fingerprint = c.mapping
-GROUP BY c.collection
+WHERE c.made_at <= clock_timestamp() GROUP BY c.collection
 
 -- name: failed
 INSERT INTO syncline_documents.verify_failed (collection, message) VALUES (%(collection)s, %(message)s)

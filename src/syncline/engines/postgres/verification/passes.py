@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -23,24 +24,25 @@ from syncline.postgres.sql import blocks
 TTL = timedelta(seconds=10)
 
 
-class SqlPasses:
-    """See ``syncline.ports.Passes``; the connection stays the caller's."""
+class PassRows(ABC):
+    """Passes kept as rows, whatever of: a subclass has their statements, which all are named alike.
 
-    def __init__(self, connection: Connection, *, owner: str | None = None, ttl: timedelta = TTL) -> None:
-        self._connection = connection
+    Args:
+        ttl: so long after its last word a process is dead.
+
+    """
+
+    def __init__(self, ttl: timedelta) -> None:
         self._ttl = ttl
-        self._statements = Statements(connection, blocks("verification.sql"), owner=owner or str(uuid.uuid4()), ttl=ttl)
 
-    async def guard(self) -> str:
-        """Name what a pass is about besides its entity: this source, on this timeline, as installed now."""
-        (installation,) = await self._statements.one("guard")
-        identity = await identify(self._connection)
-        return f"{installation} {identity.system} {identity.timeline}"
+    @abstractmethod
+    async def _rows(self, name: str, /, **values: Any) -> list[Any]:
+        """Run a statement; give its rows, if it has any."""
 
-    async def begin(self, plan: Plan, scope: str, state: Mapping[str, Any]) -> Checkpoint:
+    async def _begin(self, of: int | str, scope: str, state: Mapping[str, Any]) -> Checkpoint:
         """Write the first row of a pass."""
-        (id_,) = await self._statements.one("pass_begin", entity=plan.id, scope=scope, state=Jsonb(dict(state)))
-        return Checkpoint(id_)
+        rows = await self._rows("pass_begin", of=of, scope=scope, state=Jsonb(dict(state)))
+        return Checkpoint(rows[0][0])
 
     async def save(
         self, checkpoint: Checkpoint, state: Mapping[str, Any], findings: Sequence[Mapping[str, Any]] | None
@@ -52,7 +54,7 @@ class SqlPasses:
 
         """
         text = None if findings is None else json.dumps(findings, ensure_ascii=True)
-        if await self._statements.row("pass_save", id=checkpoint.id, state=Jsonb(dict(state)), findings=text) is None:
+        if not await self._rows("pass_save", id=checkpoint.id, state=Jsonb(dict(state)), findings=text):
             raise PassLostError
 
     async def hold(self, checkpoint: Checkpoint) -> None:
@@ -62,24 +64,20 @@ class SqlPasses:
             PassLostError: the row is somebody else's.
 
         """
-        if await self._statements.row("pass_hold", id=checkpoint.id) is None:
+        if not await self._rows("pass_hold", id=checkpoint.id):
             raise PassLostError
 
     async def end(self, checkpoint: Checkpoint) -> None:
         """Remove the row of a pass."""
-        await self._statements.run("pass_end", id=checkpoint.id)
+        await self._rows("pass_end", id=checkpoint.id)
 
     async def release(self, checkpoint: Checkpoint) -> None:
         """Let others go on with it at once; when that fails the claim expires."""
         with contextlib.suppress(SynclineError, psycopg.Error, TimeoutError):
             async with asyncio.timeout(1):
-                await self._statements.run("pass_release", id=checkpoint.id)
+                await self._rows("pass_release", id=checkpoint.id)
 
-    async def forget(self, plans: Sequence[Plan]) -> None:
-        """Drop what earlier commands left unfinished."""
-        await self._statements.run("pass_forget", entities=[plan.id for plan in plans])
-
-    async def resume(self, plan: Plan, scope: str) -> Checkpoint | None:
+    async def _resume(self, of: int | str, name: str, scope: str) -> Checkpoint | None:
         """Take the newest unfinished pass of a command over, when its process is dead; ``None``: there is none like it.
 
         Raises:
@@ -87,15 +85,47 @@ class SqlPasses:
 
         """
         until = time.monotonic() + self._ttl.total_seconds() + 2
-        while (row := await self._statements.row("pass_find", entity=plan.id)) is not None and row[1] == scope:
-            if not row[2] and (mine := await self._statements.row("pass_claim", id=row[0])) is not None:
-                return Checkpoint(mine[0], mine[1], json.loads(mine[2]))
+        while (rows := await self._rows("pass_find", of=of)) and rows[0][1] == scope:
+            id_, _, busy = rows[0]
+            if not busy and (mine := await self._rows("pass_claim", id=id_)):
+                return Checkpoint(mine[0][0], mine[0][1], json.loads(mine[0][2]))
             if time.monotonic() > until:
                 raise SynclineError(
-                    f"another process is verifying {plan.name}", hint="let it finish, or verify without --resume"
+                    f"another process is verifying {name}", hint="let it finish, or verify without --resume"
                 )
+            await self._rows("trim_claims")
             await asyncio.sleep(0.2)
         return None
+
+
+class SqlPasses(PassRows):
+    """See ``syncline.ports.Passes``; the connection stays the caller's."""
+
+    def __init__(self, connection: Connection, *, owner: str | None = None, ttl: timedelta = TTL) -> None:
+        super().__init__(ttl)
+        self._connection = connection
+        self._statements = Statements(connection, blocks("verification.sql"), owner=owner or str(uuid.uuid4()), ttl=ttl)
+
+    async def _rows(self, name: str, /, **values: Any) -> list[Any]:
+        return await self._statements.all(name, **values)
+
+    async def guard(self) -> str:
+        """Name what a pass is about besides its entity: this source, on this timeline, as installed now."""
+        (installation,) = await self._statements.one("guard")
+        identity = await identify(self._connection)
+        return f"{installation} {identity.system} {identity.timeline}"
+
+    async def begin(self, plan: Plan, scope: str, state: Mapping[str, Any]) -> Checkpoint:
+        """Write the first row of a pass."""
+        return await self._begin(plan.id, scope, state)
+
+    async def forget(self, plans: Sequence[Plan]) -> None:
+        """Drop what earlier commands left unfinished."""
+        await self._rows("pass_forget", entities=[plan.id for plan in plans])
+
+    async def resume(self, plan: Plan, scope: str) -> Checkpoint | None:
+        """Take over as ``Passes`` says."""
+        return await self._resume(plan.id, plan.name, scope)
 
 
 class SqlRounds:
