@@ -21,7 +21,6 @@ from typing import Any
 import pymongo
 
 from benchmarks.figure import peak_megabytes
-from syncline import wiring
 from syncline.backfill.runner import Runner
 from syncline.capture.postgres import install
 from syncline.cli.verify import RATE as VERIFY_RATE
@@ -47,7 +46,9 @@ from syncline.telemetry.observer import NullObserver
 from syncline.verify.one_pass import Options, Sides
 from syncline.verify.report import Mode
 from syncline.verify.verifier import verify
-from syncline.wiring import tune_garbage_collection
+from syncline.wiring.executing import executing
+from syncline.wiring.sides import open_plans, opened_sides, opened_source
+from syncline.wiring.worker import tune_garbage_collection
 
 TODO = Entity("todo", TableName("public", "todo"), "todos")
 TABLE = replace(TODO, collection="public.todo", form=ROWS)
@@ -68,7 +69,7 @@ async def install_todo(url: str, entity: Entity = TODO) -> None:
 async def install_links(file: str) -> None:
     """Install capture for each link of a file."""
     for settings in load_links(Path(file)):
-        async with wiring.opened_source(settings) as conn:
+        async with opened_source(settings) as conn:
             await install.install(conn, await install.plan(conn, settings.entities))
 
 
@@ -137,8 +138,8 @@ async def verified_by(source: str, url: str, processes: int) -> tuple[str, int]:
     """Verify once as ``syncline verify --rate 0 --processes N`` does; verdict and number of differences."""
     settings = Settings(SourceSettings(url=source), TargetSettings(url=url, database="bench"), entities=(TODO,))
     async with (
-        wiring.executing(settings, processes) as executor,
-        wiring.opened_sides(settings, executor=executor) as (sides, plans),
+        executing(settings, processes) as executor,
+        opened_sides(settings, executor=executor) as (sides, plans),
     ):
         report = await verify(sides, list(plans.by_id.values()), Options(Mode.FULL))
     return report.verdict.value, sum(one.counts.total() for one in report.entities)
@@ -164,8 +165,8 @@ async def mark(source: str, target_url: str, pace: str) -> None:
     settings = Settings(SourceSettings(url=source), TargetSettings(url=target_url, database="bench"), entities=(TODO,))
     target = MongoTarget(target_url, "bench")
     options = {"full_throttle": True} if pace == "full" else {}
-    async with wiring.opened_source(settings, keyed=True) as connection:
-        plans = await wiring.open_plans(settings, connection)
+    async with opened_source(settings, keyed=True) as connection:
+        plans = await open_plans(settings, connection)
         runner = Runner(SqlMarking(connection, "00000000-0000-4000-8000-000000000001"), plans.by_id, target)
         print("ready", flush=True)
         sys.stdin.readline()

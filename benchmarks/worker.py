@@ -14,12 +14,13 @@ from typing import Any
 
 from benchmarks.figure import peak_megabytes
 from benchmarks.product import TABLE, TODO
-from syncline import wiring
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings
 from syncline.config.urls import is_postgresql
 from syncline.engines.mongo.target import MongoTarget
 from syncline.ports import Batch, Report, Target
 from syncline.telemetry.observer import BatchDone, Event, NullObserver
+from syncline.wiring.sides import open_target
+from syncline.wiring.worker import make_worker, tune_garbage_collection
 
 QUIET_SECONDS = 1.0
 
@@ -81,12 +82,12 @@ async def main(source: str, target_url: str, history: str, keys: str) -> None:
     clock = Clock()
     target: Any = opened(settings, timed=keys != "0")
     target.clock, target.keys = clock, int(keys)
-    worker = wiring.make_worker(settings, target, observer=clock)
+    worker = make_worker(settings, target, observer=clock)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.stop)
     tasks: set[asyncio.Task[None]] = set()
     loop.add_signal_handler(signal.SIGUSR1, lambda: tasks.add(loop.create_task(report(clock))))
-    wiring.tune_garbage_collection()
+    tune_garbage_collection()
     print("ready", flush=True)
     await worker.run()
     await target.close()
@@ -95,7 +96,7 @@ async def main(source: str, target_url: str, history: str, keys: str) -> None:
 def opened(settings: Settings, *, timed: bool) -> Target:
     """Make the target."""
     if settings.target.in_postgresql:
-        return wiring.open_target(settings)
+        return open_target(settings)
     return (TimedTarget if timed else MongoTarget)(settings.target.url, "bench")
 
 

@@ -25,7 +25,6 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from pymongo import MongoClient
 
-from syncline import wiring
 from syncline.capture.postgres.install import InstallOptions, install, plan, uninstall
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings, WorkerSettings
 from syncline.ending import end
@@ -51,6 +50,7 @@ from syncline.telemetry.observer import (
     Unavailable,
 )
 from syncline.testing import FaultyTarget
+from syncline.wiring.worker import make_worker
 
 OURS = {"_id", "_originalId", "_source", "_syncedAt", "_v"}
 QUICK = {
@@ -197,7 +197,7 @@ class Relay:
         self, *, target: Target | None = None, ready: bool = True, **options: Any
     ) -> AsyncIterator[Worker]:
         """Run a worker in this process; at the end of the block it is stopped in order."""
-        worker = wiring.make_worker(self.settings, target or self.target, observer=self.seen, **options)
+        worker = make_worker(self.settings, target or self.target, observer=self.seen, **options)
         self.workers.append(worker)
         running = asyncio.create_task(worker.run())
         try:

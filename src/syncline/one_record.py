@@ -18,7 +18,7 @@ from syncline.verify.masking import Mask
 from syncline.verify.render import finding_as_dict
 from syncline.verify.repair import UNTOUCHED
 from syncline.verify.second_look import Looked, SecondLook
-from syncline.wiring import inspection, opened_source
+from syncline.wiring.sides import inspection, opened_source
 
 
 async def explain_record(

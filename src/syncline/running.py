@@ -17,7 +17,8 @@ from syncline.errors import SynclineError
 from syncline.model.link import entered
 from syncline.relay.worker import Worker
 from syncline.telemetry.observer import Observer
-from syncline.wiring import make_worker, opened_target, tune_garbage_collection
+from syncline.wiring.sides import opened_target
+from syncline.wiring.worker import make_worker, tune_garbage_collection
 
 AGAIN_SECONDS = 10.0
 """After so long a link whose worker has ended with an error is tried again, where a process serves several; and so

@@ -14,7 +14,6 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel
 
-from syncline import wiring
 from syncline.config.load import File
 from syncline.config.settings import Settings, SourceSettings, TargetSettings, VerifySettings, WorkerSettings
 from syncline.engines import opening
@@ -26,6 +25,8 @@ from syncline.insight.checks import replica
 from syncline.insight.checks.finding import Subject
 from syncline.insight.status import read_status
 from syncline.wiring import sides
+from syncline.wiring.sides import make_health, opened_source, opened_target
+from syncline.wiring.worker import make_continuous, make_worker
 from tests.relay import relayed, until
 
 ROOT = Path(__file__).parents[1]
@@ -121,7 +122,7 @@ async def test_the_target_is_opened_as_configured() -> None:
         connect_timeout=timedelta(seconds=3),
         timeout=timedelta(seconds=7),
     )
-    async with wiring.opened_target(Settings(SourceSettings(url="postgresql://u@h/d"), target)) as found:
+    async with opened_target(Settings(SourceSettings(url="postgresql://u@h/d"), target)) as found:
         options = found._client.options
         assert (found._database.name, found._control.name, found._command_seconds) == ("elsewhere", "ours", 7)
         assert found.timeout_seconds == 3, "while no server is known"
@@ -136,7 +137,7 @@ async def test_a_postgresql_as_the_target_is_opened_as_configured() -> None:
         connect_timeout=timedelta(seconds=3),
         timeout=timedelta(seconds=7),
     )
-    async with wiring.opened_target(Settings(SourceSettings(url="postgresql://u@h/d"), target)) as found:
+    async with opened_target(Settings(SourceSettings(url="postgresql://u@h/d"), target)) as found:
         assert (found._sessions.url, found._control.schema) == ("postgresql://u@h/copy", "ours")
         assert (found._sessions._connect_seconds, found.timeout_seconds) == (3, 7)
 
@@ -169,13 +170,13 @@ async def test_every_connection_to_the_source_waits_so_long(monkeypatch: pytest.
         url="postgresql://u@h/d", replica_url="postgresql://u@r/d", connect_timeout=timedelta(seconds=2)
     )
     named = Settings(brief, configured().target)
-    worker = wiring.make_worker(named, object())  # type: ignore[arg-type]  it never gets so far
+    worker = make_worker(named, object())  # type: ignore[arg-type]  it never gets so far
     with pytest.raises(SourceUnavailableError):
         await worker._open()
     with pytest.raises(SourceUnavailableError):
         await connections.Connections("u", *[None] * 4, wait=2)._opened_apart()  # type: ignore[arg-type]  nor this
     with pytest.raises(SourceUnavailableError):
-        async with wiring.opened_source(named):
+        async with opened_source(named):
             pass
     with pytest.raises(SourceUnavailableError):
         async with reach.source(brief, purpose="commands and the page"):
@@ -193,7 +194,7 @@ async def test_the_source_goes_by_its_name(database: str) -> None:
 
 def test_the_target_goes_by_its_name() -> None:
     settings = Settings(SourceSettings(url="postgresql://u@h/d"), TargetSettings(url="mongodb://h/d", name="shadow"))
-    health = wiring.make_health(settings)
+    health = make_health(settings)
     assert health._target_name == "shadow"
     assert TargetSettings(url="mongodb://h/d").called == "mongodb"
     assert TargetSettings(url="postgresql://u@h/d").called == "target"
@@ -275,5 +276,5 @@ async def test_a_worker_that_is_not_woken_looks_as_often_as_configured(database:
 def test_the_pace_of_verification_is_the_configured_one() -> None:
     paced = configured(verify=VerifySettings(continuously=True, rate=123, period=timedelta(hours=3)))
     plans = type("Plans", (), {"by_id": {}})()
-    made = wiring.make_continuous(paced, object(), plans, str(uuid4()))  # type: ignore[arg-type]
+    made = make_continuous(paced, object(), plans, str(uuid4()))  # type: ignore[arg-type]
     assert (made._rate, made._period) == (123, 3 * 3600)

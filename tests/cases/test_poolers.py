@@ -16,7 +16,6 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from syncline import wiring
 from syncline.cli.main import app
 from syncline.config import load
 from syncline.embedded.postgres import PrivatePostgres
@@ -28,6 +27,7 @@ from syncline.postgres.lent import Pooling, SourceConnection
 from syncline.postgres.poolers import examine
 from syncline.tokens.freshness import Freshness
 from syncline.tokens.token import make
+from syncline.wiring.sides import make_health
 from tests import engines
 from tests.bouncer import Application, bouncer
 from tests.cockroach.server import Simulator
@@ -165,7 +165,7 @@ class TestTransactionMode:
 
     async def test_health_and_freshness_do_too(self, place: Place) -> None:
         before = await asyncio.to_thread(place.application.sessions)
-        health = wiring.make_health(load(place.case.config))
+        health = make_health(load(place.case.config))
         status = await health.read()
         await health.close()
         assert {state.word for state in status.databases.values()} == {"connected"}

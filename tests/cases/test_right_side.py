@@ -36,7 +36,7 @@ from syncline.verify.repair import Repairer
 from syncline.verify.report import Finding, Kind
 from syncline.web.page.jobs import Jobs
 from syncline.web.page.table_works import TableWorks
-from syncline.wiring import opened_sides
+from syncline.wiring.sides import opened_sides
 from tests import engines
 from tests.copying import Pair, entity, pair
 from tests.relay import until

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from syncline import wiring
 from syncline.backfill import runner
 from syncline.engines import opening
 from syncline.engines.mongo.inspection import MongoInspection
@@ -25,6 +24,7 @@ from syncline.relay import keeper
 from syncline.verify.one_pass import Sides
 from syncline.verify.verifier import verify
 from syncline.web.exposition import snapshot_of
+from syncline.wiring.sides import make_health
 from tests.pairs import entity as paired_entity
 from tests.pairs import paired
 from tests.relay import ITEM, Relay, entity, relayed, until
@@ -294,7 +294,7 @@ def test_what_waits_at_a_gate_is_not_late(gate, found) -> None:
 
 async def test_a_source_that_is_not_installed_is_critical(database, mongo_url, mongo_db) -> None:
     relay = Relay(database, [], object(), mongo=(mongo_url, mongo_db))  # type: ignore[arg-type]
-    reader: HealthReader = wiring.make_health(relay.settings)
+    reader: HealthReader = make_health(relay.settings)
     try:
         status = await reader.read()
     finally:

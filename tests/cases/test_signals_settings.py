@@ -8,7 +8,6 @@ import pytest
 import structlog
 from click.testing import CliRunner
 
-from syncline import wiring
 from syncline.cli import worker as cli
 from syncline.cli.main import command
 from syncline.config.load import File
@@ -23,6 +22,7 @@ from syncline.config.settings import (
 from syncline.engines.memory.target import MemoryTarget
 from syncline.errors import ConfigError
 from syncline.telemetry.observer import BatchDone, LoggingObserver
+from syncline.wiring.worker import make_worker
 
 SETTINGS = Settings(SourceSettings(url="postgresql://u:secret@h/d"), TargetSettings(url="mongodb://h/d", database="d"))
 
@@ -30,7 +30,7 @@ SETTINGS = Settings(SourceSettings(url="postgresql://u:secret@h/d"), TargetSetti
 def test_a_worker_that_cannot_verify_says_so_instead_of_not_verifying() -> None:
     settings = Settings(SETTINGS.source, SETTINGS.target, verify=VerifySettings(continuously=True))
     with pytest.raises(ConfigError, match=r"a MemoryTarget cannot be verified\n  leave `\[verify\] continuously` off"):
-        wiring.make_worker(settings, MemoryTarget())
+        make_worker(settings, MemoryTarget())
 
 
 def test_the_settings_that_a_worker_logs_are_spelt_as_in_the_file() -> None:

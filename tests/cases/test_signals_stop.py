@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from syncline import wiring
 from syncline.cli import worker as cli_worker
 from syncline.errors import SourceUnavailableError
 from syncline.postgres.connection import connect
 from syncline.relay import worker as relay_worker
 from syncline.telemetry.observer import Stopped
+from syncline.wiring.worker import make_worker
 from tests.chaos.proxy import Proxy
 from tests.relay import ITEMS, Relay, relayed, until
 
@@ -89,14 +89,12 @@ async def test_a_stopped_worker_gives_back_what_its_helpers_could_not(database, 
             )
         await asyncio.Event().wait()
 
-    make = wiring.make_worker
-
     def made(*args, **options):
-        one = make(*args, **options)
+        one = make_worker(*args, **options)
         one._background = hold
         return one
 
-    monkeypatch.setattr(wiring, "make_worker", made)
+    monkeypatch.setattr("tests.relay.make_worker", made)
     claims = (
         "SELECT count(claimed_by) FROM"
         " (SELECT claimed_by FROM syncline.task UNION ALL SELECT claimed_by FROM syncline.verification) AS c"
@@ -125,7 +123,7 @@ async def test_a_helper_that_never_ends_does_not_keep_a_worker(database, monkeyp
         await deaf()
 
     async with relayed(database) as relay:
-        one = wiring.make_worker(relay.settings, relay.target, observer=relay.seen)
+        one = make_worker(relay.settings, relay.target, observer=relay.seen)
         one._background = background
         monkeypatch.setattr(relay.seen, "tell", said.append)
         running = asyncio.create_task(one.run())
@@ -164,7 +162,7 @@ async def test_a_stop_while_the_source_cannot_be_reached_at_the_start_is_no_erro
 
     monkeypatch.setattr("syncline.wiring.worker.open_source", away)
     async with relayed(database) as relay:
-        one = wiring.make_worker(relay.settings, relay.target, observer=relay.seen)
+        one = make_worker(relay.settings, relay.target, observer=relay.seen)
         running = asyncio.create_task(one.run())
         await asked.wait()
         one.stop()

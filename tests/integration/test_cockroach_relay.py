@@ -15,7 +15,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from syncline import wiring
 from syncline.engines.cockroach.past import STALENESS
 from syncline.engines.cockroach.source import CockroachMarks
 from syncline.engines.mongo.inspection import MongoInspection
@@ -30,6 +29,7 @@ from syncline.relay.worker import Worker
 from syncline.verify.one_pass import Sides
 from syncline.verify.report import Verdict
 from syncline.verify.verifier import verify
+from syncline.wiring.sides import open_plans, opened_source, opened_target
 from tests.cockroach.server import Simulator
 from tests.relay import ITEM, ITEMS, Relay, entity, relayed, until
 
@@ -229,11 +229,11 @@ async def asked(worker: Worker) -> None:
 
 async def verdict(relay: Relay) -> tuple[Verdict, int]:
     async with (
-        wiring.opened_target(relay.settings) as target,
-        wiring.opened_source(relay.settings, keyed=True) as pages,
-        wiring.opened_source(relay.settings, keyed=True) as looks,
+        opened_target(relay.settings) as target,
+        opened_source(relay.settings, keyed=True) as pages,
+        opened_source(relay.settings, keyed=True) as looks,
     ):
-        plans = await wiring.open_plans(relay.settings, looks)
+        plans = await open_plans(relay.settings, looks)
         report = await verify(Sides(SqlSide(pages, looks), MongoInspection(target)), [plans.named("item")])
         return report.entities[0].verdict, sum(report.entities[0].counts.values())
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from syncline import wiring
 from syncline.config.settings import Settings, SourceSettings, TargetSettings
+from syncline.wiring.sides import make_health
 from tests.integration.capture_case import Case, entity
 from tests.integration.test_docs_capture import run
 from tests.integration.test_health import PATIENT
 
 
 def test_mount_the_routers(database: str, mongo_url: str, mongo_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = wiring.make_health
     monkeypatch.setattr(
-        wiring, "make_health", lambda settings, **given: made(settings, **given | {"deadline": PATIENT})
+        "syncline.contrib.fastapi.integration.make_health",
+        lambda settings, **given: make_health(settings, **given | {"deadline": PATIENT}),
     )
     todo = entity("todo", "todo")
     with Case(database, [todo]) as case:

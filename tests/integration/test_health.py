@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg
 
-from syncline import wiring
 from syncline.capture.postgres.install import install, plan
 from syncline.config.settings import Settings, SourceSettings, TargetSettings
 from syncline.embedded.mongo import PrivateMongo
@@ -19,6 +18,7 @@ from syncline.embedded.postgres import PrivatePostgres
 from syncline.insight import health as module
 from syncline.insight.health import HealthReader
 from syncline.model.thresholds import Health
+from syncline.wiring.sides import make_health
 from tests.cockroach.server import Simulator
 from tests.relay import ITEM, ITEMS
 
@@ -37,7 +37,7 @@ def settings(url: str, mongo_url: str, name: str = "app") -> Settings:
 @asynccontextmanager
 async def reader(url: str, mongo_url: str, name: str = "app", **options: Any) -> AsyncIterator[HealthReader]:
     options = {"deadline": PATIENT, "keep": timedelta(0)} | options
-    one = wiring.make_health(settings(url, mongo_url, name), **options)
+    one = make_health(settings(url, mongo_url, name), **options)
     try:
         yield one
     finally:
@@ -241,7 +241,7 @@ async def test_cockroachdb_is_called_by_its_name(cockroach: Simulator, mongo_url
 
 def test_a_reader_serves_one_event_loop_after_the_other(database: str, mongo_url: str, mongo_db: str) -> None:
     asyncio.run(install_item(database))
-    health = wiring.make_health(settings(database, mongo_url, mongo_db), deadline=PATIENT)
+    health = make_health(settings(database, mongo_url, mongo_db), deadline=PATIENT)
 
     async def look() -> Health:
         try:

@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 from pymongo import MongoClient
 
-from syncline import running, wiring
+from syncline import running
 from syncline.capture.postgres.install import install, plan
 from syncline.config import Settings, load, load_links
 from syncline.running import run_workers
@@ -94,7 +94,7 @@ class Fleet:
 
     async def install(self, word: str) -> None:
         settings = load(self.file, {}, link=f"t_{word}")
-        async with wiring.opened_source(settings) as conn:
+        async with opened_source(settings) as conn:
             await install(conn, await plan(conn, settings.entities))
 
     async def arrives(self, word: str, number: int) -> None:

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from syncline import wiring
 from syncline.config.settings import HistorySettings
 from syncline.errors import ConfigError
+from syncline.wiring.worker import make_worker
 from tests.relay import Recorder, relayed, until
 
 MEGABYTE = 1024 * 1024
@@ -45,7 +45,7 @@ async def test_a_worker_that_compiles_otherwise_than_another_release_ends_and_it
 ) -> None:
     monkeypatch.setattr("syncline.relay.keeper.TABLES_SECONDS", 0.2)
     async with relayed(database) as relay:
-        old = wiring.make_worker(relay.settings, relay.target, observer=Recorder())
+        old = make_worker(relay.settings, relay.target, observer=Recorder())
         running = asyncio.create_task(old.run())
         await until(lambda: relay.owners() or running.done())
         relay.sql("UPDATE syncline.entity SET fingerprint = 'as a newer release compiles it'")

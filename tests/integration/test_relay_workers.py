@@ -16,7 +16,7 @@ from syncline.errors import NotInstalledError, SourceUnavailableError
 from syncline.relay.leases import Leases
 from syncline.relay.restores import Restores
 from syncline.telemetry.observer import NullObserver
-from syncline.wiring import open_target
+from syncline.wiring.sides import open_target
 from tests.relay import AT_ONCE, PATIENCE, Relay, relayed, until
 
 LEASES = {

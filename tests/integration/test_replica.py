@@ -10,7 +10,6 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from syncline import wiring
 from syncline.config import load
 from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.postgres.verification.side import SqlSide
@@ -20,6 +19,7 @@ from syncline.postgres.loaders import register_loaders
 from syncline.verify.one_pass import Options, Sides
 from syncline.verify.report import Mode
 from syncline.verify.verifier import verify
+from syncline.wiring.sides import open_ranges, opened_looks, opened_sides
 from tests import engines
 from tests.pairs import entity, kinds, paired
 from tests.standby import in_database, standby_of
@@ -199,16 +199,16 @@ async def test_settings_open_it_and_a_primary_is_refused(replicated):
     settings = load(None, env=env)
     settings = replace(settings, entities=tuple(plan.entity for plan in replicated.plans.values()))
     assert "replica_url" not in repr(settings.source)
-    async with wiring.opened_looks(settings) as (pages, looks, replica):
+    async with opened_looks(settings) as (pages, looks, replica):
         assert replica
         assert await alone(pages, "SELECT pg_is_in_recovery()")
         assert not await alone(looks, "SELECT pg_is_in_recovery()")
     wrong = replace(settings, source=settings.source.model_copy(update={"replica_url": replicated.url}))
     with pytest.raises(ConfigError, match="no standby"):
-        async with wiring.opened_sides(wrong, lambda _: None):
+        async with opened_sides(wrong, lambda _: None):
             pass
     async with contextlib.AsyncExitStack() as stack:
-        assert await wiring.open_ranges(wrong, stack) is None, "a backfill does without"
+        assert await open_ranges(wrong, stack) is None, "a backfill does without"
 
 
 async def alone(connection, query):

@@ -259,7 +259,7 @@ def test_a_copy_does_not_wait_for_a_worker_that_has_ended(move: Looked, monkeypa
 
     move.here.execute("UPDATE syncline_gate.move SET phase = 'copying'; INSERT INTO carriers VALUES (9, 9, 9)")
     for error, said in ((SwitchError("it broke"), "it broke"), (None, "the worker that carries changes has ended")):
-        monkeypatch.setattr("syncline.wiring.make_worker", lambda *_, error=error: Ended(error))
+        monkeypatch.setattr("syncline.wiring.worker.make_worker", lambda *_, error=error: Ended(error))
         assert said in move.refused("copy")
 
 

@@ -22,7 +22,8 @@ from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import WorkerLostError
 from syncline.model.mark import ticket
 from syncline.ports import Stretch
-from syncline.verify.part import Part, same_of
+from syncline.verify.part import Part
+from syncline.verify.sides import same_of
 from syncline.wiring import processes
 from syncline.wiring.processes import MODULE, Processes
 from tests.pairs import entity, paired

@@ -49,7 +49,7 @@ async def _adopt(settings: Settings, *, yes: bool, as_json: bool) -> None:
     from syncline.journal.registry import installed
     from syncline.relay.adoption import adopt as take_over
     from syncline.relay.adoption import ownership
-    from syncline.wiring import opened_target
+    from syncline.wiring.sides import opened_target
 
     source = await open_source(settings.source.url, worker=str(uuid.uuid4()), wake=False)
     try:

@@ -165,7 +165,8 @@ class _Terminated:
 async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, int]:
     from syncline.backfill import command
     from syncline.ports import DESPITE
-    from syncline.wiring import opened_bench, require_right_side_of
+    from syncline.wiring.backfilling import opened_bench
+    from syncline.wiring.sides import require_right_side_of
 
     with (lines if wish.as_json else bars)() as show:
 
@@ -188,7 +189,7 @@ async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, in
 
 
 async def _run_elsewhere(bench: Bench, executor: Executor, owner: str, task: Task) -> Step | None:
-    from syncline.wiring import TaskJob
+    from syncline.wiring.backfilling import TaskJob
 
     plan = bench.plans.by_id[task.entity]
     done: Step | None = await executor.run(TaskJob(task.id, plan.name, owner, await bench.same(plan)))
@@ -231,7 +232,7 @@ async def _unfinished(settings: Settings) -> list[dict[str, Any]]:
 
 async def _cancel(settings: Settings, names: Sequence[str]) -> list[Task]:
     from syncline.backfill import command
-    from syncline.wiring import opened_bench
+    from syncline.wiring.backfilling import opened_bench
 
     async with opened_bench(settings) as bench:
         return await command.cancel(bench.runner(str(uuid4())), chosen(bench.plans, names))

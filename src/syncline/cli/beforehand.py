@@ -27,7 +27,7 @@ async def look_at_target(settings: Settings, wanted: InstallPlan, source: Connec
     from syncline.config import redact
     from syncline.insight import reach
     from syncline.model.projections import served
-    from syncline.wiring import opened_target, require_no_ring
+    from syncline.wiring.sides import opened_target, require_no_ring
 
     moment = min(settings.target.connect_timeout, TARGET_TIMEOUT)
     brief = replace(settings, target=settings.target.model_copy(update={"connect_timeout": moment}))

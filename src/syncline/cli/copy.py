@@ -122,7 +122,9 @@ def _pacing(wish: Wish) -> Pacing:
 
 async def _copy(settings: Settings, wish: Wish) -> list[Progress]:
     from syncline.cli.progress import bars, lines
-    from syncline.wiring import opened_copier, require_right_side_of, tune_garbage_collection
+    from syncline.wiring.copying import opened_copier
+    from syncline.wiring.sides import require_right_side_of
+    from syncline.wiring.worker import tune_garbage_collection
 
     tune_garbage_collection()
     with (lines if wish.as_json else bars)(shown) as show:
@@ -138,14 +140,14 @@ async def _copy(settings: Settings, wish: Wish) -> list[Progress]:
 
 
 async def _prospects(settings: Settings, wish: Wish) -> tuple[list[Prospect], Order]:
-    from syncline.wiring import opened_copier
+    from syncline.wiring.copying import opened_copier
 
     async with opened_copier(settings, _pacing(wish)) as (copier, plans):
         return await copier.prospects(chosen(plans, wish.entities))
 
 
 async def _cancel(settings: Settings, wish: Wish) -> list[str]:
-    from syncline.wiring import opened_copier
+    from syncline.wiring.copying import opened_copier
 
     async with opened_copier(settings, _pacing(wish)) as (copier, plans):
         return await copier.cancel(chosen(plans, wish.entities))

@@ -44,7 +44,7 @@ async def _diagnose_documents(documents: Documents) -> Diagnosis:
 
 async def _diagnose(settings: Settings) -> Diagnosis:
     from syncline.insight.doctor import diagnose
-    from syncline.wiring import opened_target
+    from syncline.wiring.sides import opened_target
 
     async with opened_target(settings) as target:
         return await diagnose(settings, target)

@@ -54,7 +54,7 @@ def explain(
 async def _find(settings: Settings, name: str, key: str, events: int) -> Explanation:
     from syncline.insight import reach
     from syncline.one_record import explain_record
-    from syncline.wiring import opened_target
+    from syncline.wiring.sides import opened_target
 
     entity = declared(settings, name)
     async with reach.source(settings.source, purpose="explain") as source, opened_target(settings) as target:

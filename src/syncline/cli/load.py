@@ -57,7 +57,7 @@ def load(
 async def _clean(settings: Settings) -> None:
     from syncline.insight import load as loads
     from syncline.insight import reach
-    from syncline.wiring import opened_scratchpad
+    from syncline.wiring.sides import opened_scratchpad
 
     async with (
         reach.source(settings.source, purpose="load") as source,
@@ -69,7 +69,7 @@ async def _clean(settings: Settings) -> None:
 async def _load(settings: Settings, options: Options, *, quiet: bool) -> Measured:
     from syncline.insight import load as loads
     from syncline.insight import reach
-    from syncline.wiring import opened_scratchpad, opened_source
+    from syncline.wiring.sides import opened_scratchpad, opened_source
 
     async with (
         reach.source(settings.source, purpose="load") as source,

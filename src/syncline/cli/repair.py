@@ -80,7 +80,7 @@ async def _repair(
     from syncline.verify.repair import Repairer
     from syncline.verify.report import VerifyReport
     from syncline.verify.verifier import verify
-    from syncline.wiring import opened_sides, require_right_side_of
+    from syncline.wiring.sides import opened_sides, require_right_side_of
 
     wanted = None if path is None else _read(path, entity)
     with progress_bar(quiet=quiet) as on_progress:

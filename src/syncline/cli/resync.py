@@ -73,7 +73,7 @@ async def _resync(
 ) -> Resync:
     from syncline.journal import resync as resyncs
     from syncline.ports import DESPITE
-    from syncline.wiring import require_right_side_of
+    from syncline.wiring.sides import require_right_side_of
 
     await require_right_side_of(settings, names or (), "a resync", despite=despite)
     async with _opened(settings) as connection:

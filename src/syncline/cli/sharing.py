@@ -46,6 +46,6 @@ class Sharing:
 
     def executing(self, settings: Settings) -> AbstractAsyncContextManager[Executor | None]:
         """Open it for a block; ``None``: this process does it."""
-        from syncline.wiring import executing
+        from syncline.wiring.executing import executing
 
         return executing(settings, self.processes, self.dask)

@@ -182,7 +182,8 @@ async def _copied(one: Moving, wish: Wish) -> Sequence[Progress]:
     from syncline.cli.copy import shown
     from syncline.cli.progress import bars, lines
     from syncline.copying.pace import RATE, Pacing
-    from syncline.wiring import opened_copier, tune_garbage_collection
+    from syncline.wiring.copying import opened_copier
+    from syncline.wiring.worker import tune_garbage_collection
 
     tune_garbage_collection()
     pacing = Pacing(RATE if wish.rate is None else wish.rate or None)
@@ -203,7 +204,8 @@ def see_that_it_runs(worker: asyncio.Task[None]) -> None:
 @contextlib.asynccontextmanager
 async def following(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
     """Run a worker of a link within a block, and give its task; others may run beside it."""
-    from syncline.wiring import make_worker, opened_target
+    from syncline.wiring.sides import opened_target
+    from syncline.wiring.worker import make_worker
 
     async with opened_target(settings) as target:
         with entered(settings.link):

@@ -70,7 +70,7 @@ def look_at_sides(settings: Settings) -> tuple[Check, Check]:
 
 async def _sides(settings: Settings) -> tuple[Check, Check]:
     from syncline.insight import reach
-    from syncline.wiring import opened_target
+    from syncline.wiring.sides import opened_target
 
     async with opened_target(settings) as target:
         state = await reach.ping_target(target)

@@ -35,7 +35,7 @@ def tracing(
 async def _tracing(settings: Settings, state: Literal["on", "off", "status"]) -> bool:
     from syncline.insight.reach import check_installed
     from syncline.journal import traces
-    from syncline.wiring import opened_source
+    from syncline.wiring.sides import opened_source
 
     async with opened_source(settings) as connection:
         await check_installed(connection)

@@ -69,7 +69,7 @@ def uninstall(
 
 async def _release(settings: Settings, *, quiet: bool) -> None:
     """Let other links write the target's tables or collections; a target that is away is told of."""
-    from syncline.wiring import opened_target
+    from syncline.wiring.sides import opened_target
 
     where = settings.target
     brief = where.model_copy(update={"timeout": RELEASE, "connect_timeout": RELEASE / 2})

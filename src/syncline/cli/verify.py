@@ -83,7 +83,7 @@ def verify(
     from syncline.verify.render import as_dict
     from syncline.verify.report import Mode
     from syncline.verify.spool import ReportFile
-    from syncline.wiring import tune_garbage_collection
+    from syncline.wiring.worker import tune_garbage_collection
 
     sharing = Sharing(processes, dask)
     asking = partial(Asked, first=first, end=end, keys_only=keys_only, sample=sample, resume=resume, sharing=sharing)
@@ -118,7 +118,7 @@ def verify(
 def _of_documents(documents: Documents, wish: of_documents.Wish, path: Path | None) -> VerifyReport:
     from syncline.verify.render import as_dict
     from syncline.verify.spool import ReportFile
-    from syncline.wiring import tune_garbage_collection
+    from syncline.wiring.worker import tune_garbage_collection
 
     tune_garbage_collection()
     if wish.passes:
@@ -227,7 +227,7 @@ def _names_and_keys(settings: Settings, words: list[str], keys: list[str]) -> tu
 
 async def _verify(settings: Settings, asked: Asked, options: Options, *, quiet: bool) -> VerifyReport:
     from syncline.verify.verifier import verify as verify_entities
-    from syncline.wiring import opened_sides
+    from syncline.wiring.sides import opened_sides
 
     with progress_bar(quiet=quiet) as on_progress:
         async with (

@@ -144,7 +144,7 @@ class FileLinks:
 
         told: list[Observer] = [LoggingObserver(wants_keys=self._log.level == "debug")]
         if self.counters is not None:
-            from syncline.wiring import make_health
+            from syncline.wiring.sides import make_health
 
             told.append(self.counters.add(settings.link.name, make_health(settings)))
         if self.tracer is not None:

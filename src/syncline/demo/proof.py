@@ -12,7 +12,7 @@ from syncline.verify.one_pass import Step
 from syncline.verify.render import sentence
 from syncline.verify.report import Verdict, VerifyReport
 from syncline.verify.verifier import verify
-from syncline.wiring import opened_sides
+from syncline.wiring.sides import opened_sides
 
 
 async def prove(settings: Settings, on_step: Callable[[Step], None]) -> VerifyReport:

@@ -14,7 +14,7 @@ from syncline.capture.postgres.install import install, options_of, plan
 from syncline.config import Settings, load
 from syncline.errors import ConfigError, SynclineError
 from syncline.testing.servers import Servers, database_name
-from syncline.wiring import opened_source
+from syncline.wiring.sides import opened_source
 
 _BEFORE = """
 SELECT pg_current_snapshot()::text, EXISTS (SELECT FROM syncline.lane WHERE owner IS NOT NULL)

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from syncline.errors import UnlikeWorkerError
-from syncline.ports import Passes, Plan, Same, Stretch
+from syncline.ports import Plan, Same, Stretch
 from syncline.verify.comparison import Comparison
 from syncline.verify.pace import Pace
-from syncline.verify.sides import Sides
+from syncline.verify.sides import Sides, same_of
 from syncline.verify.walk import Walked
 from syncline.verify.walking import make_walk
-from syncline.version import __version__
 
 SUSPECTS = 5000
 """With so many, a part ends early: they are to be decided before more are sought."""
@@ -45,11 +44,6 @@ class PartLooked:
     walked: Walked
     """All of its steps as one. ``left`` is of the part, ``over`` says that nothing of it is left."""
     seconds: float
-
-
-async def same_of(passes: Passes, plan: Plan) -> Same:
-    """Say what whoever does a job of an entity must share."""
-    return Same(__version__, await passes.guard(), plan.projection.fingerprint)
 
 
 async def look_at(sides: Sides, plan: Plan, part: Part) -> PartLooked:

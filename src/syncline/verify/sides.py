@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from syncline.ports import Executor, Inspection, Reverse, SourceSide
+from syncline.ports import Executor, Inspection, Passes, Plan, Reverse, Same, SourceSide
 from syncline.verify.report import Mode
 from syncline.verify.spool import Taker
+from syncline.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +64,8 @@ class Sides:
     """What knows whether a link goes back from the target."""
     executor: Executor | None = None
     """Who takes first looks; ``None``: this process, one after the other."""
+
+
+async def same_of(passes: Passes, plan: Plan) -> Same:
+    """Say what whoever does a job of an entity must share."""
+    return Same(__version__, await passes.guard(), plan.projection.fingerprint)

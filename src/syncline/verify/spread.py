@@ -12,7 +12,8 @@ from datetime import timedelta
 from syncline.ending import end
 from syncline.ports import Executor, Plan, Same, SourceDigests, SourceSide, Stretch
 from syncline.verify.comparison import Comparison
-from syncline.verify.part import Part, PartLooked, same_of
+from syncline.verify.part import Part, PartLooked
+from syncline.verify.sides import same_of
 from syncline.verify.walk import Walk, Walked
 
 FIRST, LEAST, MOST = 5000, 500, 500_000

@@ -21,7 +21,7 @@ from syncline.web.auth import AdminCredential, require_admin
 from syncline.web.problems import Problem, ProblemRoute, problem_of
 from syncline.web.shapes import GUARDED, ResyncShape, Triggered, problems
 from syncline.web.source import SourceCalls
-from syncline.wiring import require_right_side_of
+from syncline.wiring.sides import require_right_side_of
 
 LOOK_SECONDS = 0.5
 """Between two looks at a resync that somebody follows."""

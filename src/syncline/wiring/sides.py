@@ -45,9 +45,7 @@ from syncline.postgres.connection import Connection, connect, fetch_one, transla
 from syncline.postgres.dialect import Dialect, dialect_of
 from syncline.postgres.loaders import register_loaders
 from syncline.postgres.path import pin_path
-from syncline.verify.one_pass import Step
-from syncline.verify.part import same_of
-from syncline.verify.sides import Sides
+from syncline.verify.sides import Sides, Step, same_of
 
 
 def open_target(settings: Settings, clients: Clients | None = None) -> ConfiguredTarget:

@@ -17,7 +17,9 @@ import syncline.running
 import syncline.split.moving.noting
 import syncline.split.moving.probes
 import syncline.split.moving.watching
-import syncline.wiring  # noqa: F401  so that a process that is forked has all that it needs
+import syncline.wiring.backfilling  # so that a process that is forked has all that it needs
+import syncline.wiring.copying
+import syncline.wiring.worker  # noqa: F401
 from syncline.split.moving import move as moves
 from syncline.split.switching.gate import Gate, GateRow, Verb
 from syncline.split.switching.move import Step

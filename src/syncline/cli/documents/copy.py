@@ -81,7 +81,7 @@ async def _copy(documents: Documents, wish: Wish) -> tuple[list[Progress], int]:
     from syncline.documents.copying import DocumentCopier
     from syncline.relay.documents.recovery import sweep
     from syncline.verify.pace import Pace
-    from syncline.wiring import tune_garbage_collection
+    from syncline.wiring.worker import tune_garbage_collection
 
     tune_garbage_collection()
     pace = Pace(RATE if wish.rate is None else wish.rate or None)

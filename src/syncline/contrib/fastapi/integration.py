@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 
-from syncline import wiring
 from syncline.config import Settings, load
 from syncline.contrib.fastapi.middleware import Correlation, RequestTimes
 from syncline.contrib.fastapi.tokens import Fresh
@@ -26,6 +25,7 @@ from syncline.web.health import health_router
 from syncline.web.metrics import metrics_router
 from syncline.web.page import OperationsPage
 from syncline.web.source import SourceCalls
+from syncline.wiring.sides import make_health
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -68,7 +68,7 @@ class Syncline:
         self.credential = AdminCredential(admin_token or os.environ.get(VARIABLE))
         self.metrics = metrics or AppMetrics()
         self.queries = QueryMetrics(self.metrics.registry)
-        self.health = wiring.make_health(self.settings, deadline=deadline, values=self.metrics.recent.measures)
+        self.health = make_health(self.settings, deadline=deadline, values=self.metrics.recent.measures)
         where = engine if engine is not None else self.settings.source.url
         self.freshness = Freshness(where, link=self.settings.link.name)
         self._calls = SourceCalls(self.settings)

@@ -10,13 +10,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from syncline import wiring
 from syncline.config import Settings
 from syncline.errors import ConfigError, SynclineError
 from syncline.ports import Target
 from syncline.testing.mapping.pair import Pair, opened_pair
 from syncline.testing.mapping.prepare import Prepared, prepared, run_files
 from syncline.testing.servers import Servers
+from syncline.wiring.sides import open_target
 
 Scenario = Callable[[Pair], Awaitable[None]]
 
@@ -56,7 +56,7 @@ class MappingCase:
 
     def open_target(self, settings: Settings) -> Target:
         """Make the target that the workers write to."""
-        return wiring.open_target(settings)
+        return open_target(settings)
 
     def play(self, pair: Pair, scenario: Scenario) -> None:
         """Play a test."""

@@ -33,7 +33,7 @@ from syncline.testing.mapping.proof import prove, repair_all
 from syncline.testing.mapping.rows import Decide, Rows
 from syncline.testing.servers import SELECTION_MS
 from syncline.verify.report import Verdict, VerifyReport
-from syncline.wiring import make_worker
+from syncline.wiring.worker import make_worker
 
 STEP_SECONDS = 0.02
 STOP_SECONDS = 30

@@ -19,7 +19,7 @@ from syncline.errors import ConfigError
 from syncline.model.entity import TableName
 from syncline.testing.mapping.tables import Table, read_tables
 from syncline.testing.servers import Servers, database_name
-from syncline.wiring import opened_source
+from syncline.wiring.sides import opened_source
 
 QUICK: Mapping[str, str] = {
     "SYNCLINE_SOURCE__CAPTURE": "triggers",

@@ -9,7 +9,7 @@ from syncline.verify.one_pass import Options
 from syncline.verify.repair import repair
 from syncline.verify.report import VerifyReport
 from syncline.verify.verifier import verify
-from syncline.wiring import opened_sides
+from syncline.wiring.sides import opened_sides
 
 
 async def prove(settings: Settings, patience: timedelta) -> VerifyReport:

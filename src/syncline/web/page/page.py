@@ -27,7 +27,7 @@ from syncline.web.page.session import Session
 from syncline.web.page.table_works import TableWorks
 from syncline.web.page.watch import PAUSE_SECONDS, Watch
 from syncline.web.problems import Problem
-from syncline.wiring import make_health, opened_target
+from syncline.wiring.sides import make_health, opened_target
 
 
 class OperationsPage(GuardedPage):

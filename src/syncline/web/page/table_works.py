@@ -14,7 +14,7 @@ from syncline.verify.report import Verdict
 from syncline.verify.verifier import verify
 from syncline.web.page.jobs import Job, Work
 from syncline.web.page.records import statements
-from syncline.wiring import opened_sides, require_right_side_of
+from syncline.wiring.sides import opened_sides, require_right_side_of
 
 RATE = 10_000
 """Records a second: the application feels little of it."""
