@@ -79,6 +79,8 @@ def _of_link(text: str, link: Link) -> str:
         number = link.wake_lock[1]
         text = _WAKE_LOCK.sub(lambda found: found[0].removesuffix("1") + str(number), text)
         text = _SCHEMA.sub(link.schema, text)
+    if "is_our" not in text:
+        return text
     text = _IS_OUR_TRIGGER.sub(lambda found: _OUR_TRIGGER.format(found[1]), text)
     return _IS_OURS.sub(lambda found: _OUR_SCHEMA.format(found[1]), text)
 
