@@ -25,7 +25,7 @@ _CONTEXT.set_forkserver_preload(
     [
         "tests.chaos.points",
         "syncline.cli.worker",
-        "syncline.wiring",
+        "syncline.wiring.worker",
         "tests.chaos.switches.commands",
         "tests.chaos.migrate.application",
     ]

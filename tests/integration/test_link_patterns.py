@@ -21,6 +21,7 @@ from syncline.capture.postgres.install import install, plan
 from syncline.config import Settings, load, load_links
 from syncline.running import run_workers
 from syncline.telemetry.observer import NullObserver
+from syncline.wiring.sides import opened_source
 from tests.relay import until
 
 FILE = """\

@@ -15,7 +15,7 @@ import pytest
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 NEEDED = {
-    "": "syncline.cli.main syncline.wiring syncline.documents syncline.phases syncline.cache",
+    "": "syncline.cli.main syncline.wiring.backfilling syncline.wiring.copying syncline.wiring.worker syncline.documents syncline.phases syncline.cache",
     "web": "syncline.cli.serve syncline.web.page.pages",
     "metrics": "syncline.telemetry.metrics syncline.web.exporter",
     "split": "syncline.split syncline.split.grammar syncline.split.server",
