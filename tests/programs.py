@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from syncline.embedded import postgres
+from syncline.engines.postgres.documents.session import OLDEST
 from syncline.errors import EngineError
 
 NEWER = b"SET transaction_timeout = 0;\n"
@@ -47,6 +48,9 @@ def since(names: Iterable[str], needs: Mapping[str, tuple[int, str]]) -> list[An
 
 FLUSHED = pytest.mark.postgres(15, "pg_stat_force_next_flush")
 """What a test reads of the statistics is there at once."""
+
+
+DOCUMENT_LINKS = pytest.mark.postgres(OLDEST, "tables of documents")
 
 
 def program(name: str) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from syncline.embedded import consent_needed
+from tests.programs import DOCUMENT_LINKS
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 COMMAND = [sys.executable, "-m", "syncline.cli.main", "demo"]
@@ -96,6 +97,7 @@ def test_the_demo_of_a_split_fails_no_request_and_loses_nothing(environment, tmp
     assert nothing_left(tmp_path)
 
 
+@DOCUMENT_LINKS
 def test_the_demo_of_a_migration_fails_no_request_and_loses_nothing(environment, tmp_path):
     """To live and back; PostgreSQL, the worker, and the command that changes sides are killed on the way."""
     app = Path(__file__).parents[2] / "examples" / "taskboard"

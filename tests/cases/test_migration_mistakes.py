@@ -9,6 +9,7 @@ from syncline.config.documents import load_documents
 from syncline.contrib.django import DocumentDatabases
 from syncline.errors import ConfigError, PhaseError
 from tests.document_link import DECLARED, DocumentStage
+from tests.programs import DOCUMENT_LINKS
 
 COLUMNS = "[collections.tasks.columns]\n"
 MISTAKES = {
@@ -112,6 +113,7 @@ MISFITS = {
 }
 
 
+@DOCUMENT_LINKS
 @pytest.mark.parametrize("what", MISFITS)
 def test_tables_that_do_not_fit_are_refused_with_what_mends_them(what, stage):
     statement, named = MISFITS[what]
@@ -122,6 +124,7 @@ def test_tables_that_do_not_fit_are_refused_with_what_mends_them(what, stage):
     assert "syncline schema" in said
 
 
+@DOCUMENT_LINKS
 def test_a_phase_of_another_release_is_named_and_not_gone_by(stage):
     stage.make_tables()
     stage.call("install", "--yes")

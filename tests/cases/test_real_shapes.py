@@ -20,6 +20,9 @@ from syncline.engines.mongo.marked import apart
 from syncline.engines.postgres.documents.rows import DocumentTables
 from syncline.model.documents import DocumentMapping
 from tests.document_link import DocumentStage
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 Document = dict[str, Any]
 LEVELS, FAN = 5, 3

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.migrate.run import run
+from tests.programs import DOCUMENT_LINKS
 
-pytestmark = [pytest.mark.engines, pytest.mark.slow]
+pytestmark = [pytest.mark.engines, pytest.mark.slow, DOCUMENT_LINKS]
 
 
 def test_no_key_diverges_and_no_acknowledged_write_is_lost_over_20_kills():

@@ -17,6 +17,9 @@ from syncline.engines.mongo.stored_marks import StoredMarks
 from syncline.errors import SourceUnavailableError
 from tests.bouncer import bouncer
 from tests.document_link import DocumentStage
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 
 @pytest.fixture

@@ -32,6 +32,9 @@ from syncline.errors import ForeignTargetError, LostTokenError, SourceError
 from syncline.model.strict_bson import AS_STORED
 from syncline.relay.documents.pump import DocumentPump
 from tests.document_link import DocumentStage
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 MARK = ObjectId()
 ID = {"_data": "8265"}

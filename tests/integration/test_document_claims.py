@@ -15,6 +15,9 @@ from syncline.engines.postgres.target.target import SqlTarget
 from syncline.errors import UnsuitableTargetError
 from syncline.model.entity import Entity, TableName
 from tests.document_link import DocumentStage
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 SOURCE = "7000000000000000001/5"
 TABLES = {

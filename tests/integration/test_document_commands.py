@@ -28,6 +28,9 @@ from syncline.phases.switching.opening import prepare
 from syncline.telemetry.observer import BatchDone, Started, Stopped, Unavailable
 from tests import engines
 from tests.document_link import DECLARED, DocumentStage, Heard
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 
 @pytest.fixture

@@ -21,6 +21,9 @@ from syncline.engines.postgres.documents.bulk import BulkRows, Chunk, Written
 from syncline.errors import CopyError
 from tests.cases.odd_bson import field, insert_stored, int32
 from tests.integration.test_document_pump import TASKS, Stage, asked, pumped_stage  # noqa: F401  a fixture
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 
 @contextlib.asynccontextmanager

@@ -13,6 +13,9 @@ from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.postgres.documents.keeping import Keeping
 from tests.cockroach.server import simulator
 from tests.document_link import DECLARED, DocumentStage
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 
 @pytest.fixture

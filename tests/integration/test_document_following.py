@@ -25,6 +25,9 @@ from syncline.relay.documents.pump import Carried
 from tests.document_link import DocumentStage
 from tests.integration.test_document_pump import Stage, pumped_stage  # noqa: F401  a fixture
 from tests.mongo_commands import Commands
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 MARKED = {"_sync.mark": {"$exists": True}}
 

@@ -22,10 +22,11 @@ from syncline.phases.switching.sides import POSTGRESQL
 from tests.cases.test_copies import COPIES
 from tests.document_link import DocumentStage
 from tests.phase_switch import SwitchStage
+from tests.programs import DOCUMENT_LINKS
 from tests.relay import until
 from tests.way_back import worker
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, DOCUMENT_LINKS]
 TITLES = "SELECT mongo_id, title FROM postgres_tasks ORDER BY 1"
 
 

@@ -12,6 +12,9 @@ from syncline.config.documents import Documents, load_documents
 from syncline.documents.opening import opened
 from syncline.engines.postgres.documents.definitions import schema
 from syncline.errors import ConfigError, SourceUnavailableError, TargetUnavailableError
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 DECLARED = """
 [collections.tasks]

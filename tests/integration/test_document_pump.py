@@ -36,7 +36,10 @@ from syncline.postgres.sql import blocks
 from syncline.relay.documents.pump import DocumentPump
 from syncline.relay.documents.recovery import forget, remapped, restored, sweep
 from tests.cases.odd_bson import POINTER, field, insert_stored, int32, sub, symbol, text
+from tests.programs import DOCUMENT_LINKS
 from tests.relay import PATIENCE
+
+pytestmark = DOCUMENT_LINKS
 
 TASKS = DocumentMapping(
     Collection(

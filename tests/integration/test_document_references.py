@@ -15,6 +15,9 @@ from syncline.model.documents import Collection, DocumentMapping, Field, Part, p
 from syncline.model.retries import Retries
 from syncline.relay.documents.pump import DocumentPump
 from tests.document_link import DocumentStage
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 DECLARED = """
 [collections.jobs]

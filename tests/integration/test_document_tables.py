@@ -18,6 +18,7 @@ from syncline.model.documents.types import TYPES
 from syncline.model.strict_bson import elements
 from tests.cases.odd_bson import document, field, sub
 from tests.documents import documents
+from tests.programs import DOCUMENT_LINKS
 from tests.unit.test_bson_types import VALUES
 
 EVERY = DocumentMapping(
@@ -93,6 +94,7 @@ def deep(postgres):
         yield url
 
 
+@DOCUMENT_LINKS
 @given(st.lists(documents(names=("a", "b", "c", "list", "inner", "x", "é")), min_size=5, max_size=12))
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_documents_of_all_kinds_come_back_and_replace_those_before_them(deep, drawn):

@@ -16,6 +16,9 @@ from syncline.errors import SourceError, SourceUnavailableError, TargetRefusedEr
 from syncline.relay.documents.pump import DocumentPump
 from syncline.telemetry.observer import Unavailable
 from tests.document_link import DocumentStage, Heard
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ from syncline.engines.postgres.documents.reading import RowsSeen
 from syncline.relay.documents.recovery import sweep
 from syncline.verify.report import Kind, Mode, Verdict
 from tests.damage.documents import EVERY, Link, damaged, filled, key, linked, rounds
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 
 @pytest.fixture

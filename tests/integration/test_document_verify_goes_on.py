@@ -28,7 +28,10 @@ from syncline.verify import progress
 from syncline.verify.report import VerifyReport
 from syncline.verify.spool import ReportFile, keys_in
 from tests.document_link import DocumentStage
+from tests.programs import DOCUMENT_LINKS
 from tests.relay import PATIENCE, until
+
+pytestmark = DOCUMENT_LINKS
 
 DECLARED = """
 [collections.tasks]

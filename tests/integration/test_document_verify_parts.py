@@ -7,6 +7,9 @@ import pytest
 from syncline.documents.passing import Part
 from syncline.documents.verify_run import scope_text
 from tests.document_link import DocumentStage
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 DECLARED = """
 [collections.tasks]

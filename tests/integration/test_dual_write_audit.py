@@ -37,6 +37,9 @@ from syncline.ports.document_writes import Action, Existing, Intent, IntentEnd, 
 from syncline.ports.documents import Standing
 from syncline.relay.documents.pump import DocumentPump
 from tests.dual_write import TASKS, DualStage, declared, dual_stage  # noqa: F401  fixtures
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 PATIENT = DualWriteSettings(enabled=True, deadline=timedelta(seconds=20))
 NOW = timedelta(0)

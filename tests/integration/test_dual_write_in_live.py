@@ -23,8 +23,11 @@ from syncline.phases import FixedPhases, Phase
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService, AuditRule, SyncStatus, acting_as
 from syncline.phases.way_back import WayBack
 from tests.dual_write import TASKS, DualStage, declared
+from tests.programs import DOCUMENT_LINKS
 from tests.relay import QUICK, until
 from tests.way_back import Gate
+
+pytestmark = DOCUMENT_LINKS
 
 RULES = {"tasks": AuditRule(values=True, masked=frozenset({"title"}))}
 STATES = "SELECT mongo_id, sync_status, sync_error, last_sync_at IS NOT NULL FROM postgres_tasks ORDER BY mongo_id"

@@ -19,6 +19,9 @@ from syncline.ports.document_writes import Action, Write
 from syncline.ports.documents import Fate
 from syncline.relay.documents.recovery import forget, restored
 from tests.dual_write import dual_stage, unmarked  # noqa: F401  fixtures
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 NOBODY = "postgresql://nobody@127.0.0.1:9/none"
 

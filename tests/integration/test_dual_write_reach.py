@@ -31,6 +31,9 @@ from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.postgres.sql import blocks
 from tests.bouncer import bouncer
 from tests.dual_write import TASKS, DualStage, declared, dual_stage  # noqa: F401  fixtures
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 PATIENT = DualWriteSettings(enabled=True, deadline=timedelta(seconds=20))
 

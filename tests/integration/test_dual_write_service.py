@@ -30,6 +30,9 @@ from syncline.phases.dual_write import AsyncEnhancedDualWriteService, EnhancedDu
 from syncline.phases.dual_write.background import Background
 from tests.dual_write import DualStage, declared, dual_stage, unmarked  # noqa: F401  fixtures
 from tests.mongo_commands import Commands
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 NOBODY = "postgresql://nobody@127.0.0.1:9/none"
 PATIENT = DualWriteSettings(enabled=True, deadline=timedelta(seconds=20))

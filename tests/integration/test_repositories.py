@@ -45,6 +45,9 @@ from syncline.relay.documents.pump import DocumentPump
 from syncline.testing.repositories import RepositoryContract
 from syncline.testing.repository_questions import TASKS, oid
 from tests import engines
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 
 class Tasks(AbstractRepository):

@@ -22,6 +22,9 @@ from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.errors import RestoredError
 from tests import engines
 from tests.document_link import DocumentStage
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 
 class Servers:

@@ -24,6 +24,9 @@ from syncline.engines.postgres.documents.reading import Certificate, RowsSeen
 from syncline.errors import TokenError
 from syncline.phases.dual_write import AsyncEnhancedDualWriteService
 from tests.dual_write import TASKS
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 NOW = timedelta(0)
 PATIENT = DualWriteSettings(enabled=True, deadline=timedelta(minutes=1))

@@ -30,8 +30,11 @@ from syncline.phases.way_back import WayBack, tombstone_age
 from syncline.ports import Absence, Batch, Report, State
 from syncline.relay import recovery
 from syncline.relay.documents.pump import DocumentPump
+from tests.programs import DOCUMENT_LINKS
 from tests.relay import PATIENCE, QUICK, Recorder, until
 from tests.way_back import Gate
+
+pytestmark = DOCUMENT_LINKS
 
 TASKS = DocumentMapping(
     Collection(

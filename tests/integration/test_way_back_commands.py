@@ -10,7 +10,10 @@ import pytest
 
 from syncline.phases.way_back import WayBack
 from tests.document_link import DocumentStage
+from tests.programs import DOCUMENT_LINKS
 from tests.way_back import Gate
+
+pytestmark = DOCUMENT_LINKS
 
 KEY = "0" * 24
 PARKED = """

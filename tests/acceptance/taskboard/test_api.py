@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.acceptance.taskboard.system import PASSWORD, Person, Taskboard
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 
 def member(app: Taskboard, admin: Person, *permissions: str) -> Person:

@@ -26,6 +26,9 @@ from syncline.phases.switching.changing import change_sides
 from syncline.relay.documents.pump import DocumentPump
 from tests import engines
 from tests.acceptance.taskboard.system import ADMIN, HOME, PASSWORD, Person, Taskboard, set_up, variables
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 GROUP = ["labels", "tasks"]
 PAUSE = timedelta(seconds=30)

@@ -30,6 +30,9 @@ from syncline.phases.standing import Standing
 from syncline.telemetry.metrics import AppMetrics
 from tests.acceptance.taskboard.system import ADMIN, BEFORE_LIVE, HOME, PASSWORD, Person, Taskboard
 from tests.acceptance.taskboard.test_api import member
+from tests.programs import DOCUMENT_LINKS
+
+pytestmark = DOCUMENT_LINKS
 
 
 def run(app: Taskboard, *arguments: str) -> str:
