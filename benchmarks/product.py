@@ -13,7 +13,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,14 @@ FETCH = 5000
 
 async def install_todo(url: str, entity: Entity = TODO) -> None:
     """Install capture of the one table."""
+    await install_entities(url, [entity])
+
+
+async def install_entities(url: str, entities: Sequence[Entity]) -> None:
+    """Install capture of several."""
     conn = await connect(url)
     try:
-        await install.install(conn, await install.plan(conn, [entity]))
+        await install.install(conn, await install.plan(conn, entities))
     finally:
         await conn.close()
 

@@ -79,7 +79,7 @@ class Pair:
                 await self._apply(one, list(wanted)[start : start + 1000])
         seqs = [seq for seq, *_ in marks]
         self.conn.execute("DELETE FROM syncline.outbox WHERE seq = ANY(%s)", (seqs,))
-        self.conn.execute("DELETE FROM syncline.block WHERE seqs <@ %s::bigint[]", (seqs,))
+        self.conn.execute("DELETE FROM syncline.block WHERE seq = ANY(%s)", (seqs,))
         return len(marks)
 
     async def _apply(self, one: Plan, keys: Sequence[str]) -> None:

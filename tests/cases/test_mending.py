@@ -451,7 +451,7 @@ async def test_marks_below_those_that_a_worker_has_read_are_found_when_their_num
 
         await until(has_left_the_beginning)
         await relay.drained()
-        relay.sql("SELECT setval('syncline.outbox_seq_seq', 1); INSERT INTO b VALUES (1)")
+        relay.sql("ALTER SEQUENCE syncline.outbox_seq_seq RESTART; INSERT INTO b VALUES (1)")
         await relay.equal()
 
 

@@ -129,7 +129,7 @@ def test_numbers_that_somebody_set_back_are_put_forward(case: Case) -> None:
         "INSERT INTO syncline.notice (name, severity, message) SELECT 'A', 'info', n FROM generate_series(1, 9) AS n"
     )
     for name in ("outbox_seq_seq", "notice_id_seq"):
-        case.sql(f"SELECT setval('syncline.{name}', 1, false)")
+        case.sql(f"ALTER SEQUENCE syncline.{name} RESTART")
 
     assert "put forward the numbers of syncline.notice, syncline.outbox" in case.install().summary
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from syncline.engines.opening import open_source
 from syncline.model.entity import Embed, TableName
 from syncline.model.mark import LANES, Mark, lane_mask
 from syncline.ports import Acknowledgement, Rejection, Source
+from syncline.postgres.sql import script
 from syncline.tokens.freshness import Freshness
 from syncline.tokens.token import make
 from tests.integration.capture_case import Case
@@ -85,8 +87,27 @@ def test_a_statement_of_many_rows_marks_each_key_once_in_few_rows(case: Case) ->
     assert found == [(1000, 1000, 1)]
     assert case.sql("SELECT count(*) FROM syncline.waiting WHERE lane <> syncline.lane_of(entity, key)") == [(0,)]
     assert case.sql(
-        "SELECT count(*) FROM syncline.block WHERE seq <> seqs[size] OR first <> seqs[1] OR size <> cardinality(keys)"
+        "SELECT count(*) FROM syncline.block WHERE seqs <> '{}' OR seq - first + 1 <> size OR size <> cardinality(keys)"
     ) == [(0,)]
+
+
+def test_one_number_is_drawn_for_a_block_and_no_key_has_one_above_it(case: Case) -> None:
+    """The floor, and whoever waits for what was marked before, go by the last number that was drawn."""
+    drawn = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM syncline.outbox_seq_seq"
+    ((before,),) = case.sql(drawn)
+    case.sql(MANY, "SELECT syncline.mark(1::smallint, ARRAY(SELECT id::text FROM item), 'B')")
+    ((after,),) = case.sql(drawn)
+    ((blocks,),) = case.sql("SELECT count(*) FROM syncline.block")
+    ((step,),) = case.sql("SELECT seqincrement FROM pg_sequence WHERE seqrelid = 'syncline.outbox_seq_seq'::regclass")
+    assert after - before == blocks * step
+    assert case.sql("SELECT min(seq) > %d, max(seq) <= %d FROM syncline.waiting" % (before, after)) == [(True, True)]  # noqa: UP031  no percent of psycopg
+    case.sql("INSERT INTO item VALUES (0)")
+    assert case.sql("SELECT key FROM syncline.waiting ORDER BY seq DESC LIMIT 1") == [("0",)]
+
+
+def test_a_block_has_no_more_keys_than_one_number_stands_for() -> None:
+    assert int(re.findall(r"INCREMENT BY (\d+)", script("schema.sql"))[0]) >= functions.BLOCK
+    assert re.findall(r"/ (\d+) \+ 1 AS parts", script("schema.sql")) == [str(functions.BLOCK)]
 
 
 def test_a_handful_of_rows_is_marked_one_by_one(case: Case) -> None:
@@ -141,7 +162,7 @@ def test_a_statement_is_taken_in_slices_and_blocks_are_bounded(database: str, mo
             case.sql(MANY)
             assert sorted(int(key) for _, key, _ in case.marks()) == list(range(1, 1001))
             assert case.sql("SELECT count(DISTINCT seq) FROM syncline.waiting") == [(1000,)]
-            assert case.sql("SELECT max(size) <= 16 FROM syncline.block") == [(True,)]
+            assert case.sql("SELECT max(size) FROM syncline.block") == [(2,)]
     finally:
         functions._bodies_of.cache_clear()
 
@@ -189,6 +210,18 @@ async def test_marks_of_blocks_are_read_in_the_order_of_their_numbers_however_fe
     assert [(mark.seq, mark.key) for mark in found] == relay.sql(WAITING)
 
 
+async def test_the_floor_is_below_the_first_mark_ever(source: Source, relay: Relay) -> None:
+    """A sequence that nobody has drawn from says the number that it will give."""
+    relay.sql("ALTER SEQUENCE syncline.outbox_seq_seq RESTART")
+    floor = source.marks.floor()
+    assert floor is not None
+    for _ in range(3):
+        await floor.advance(lanes=ALL)
+        floor.seen(None)
+    relay.sql(MANY)
+    assert len(await _marks(source, after=floor.value)) == 1000
+
+
 async def test_no_floor_is_above_a_number_that_waits_in_a_block(relay: Relay, source: Source) -> None:
     """Of three that were made at the same time the last to end has the lowest number, and few marks are read at a time."""
     for numbers in ([*range(501, 531)], [*range(531, 561)], [20, 561]):
@@ -209,20 +242,24 @@ async def test_no_floor_is_above_a_number_that_waits_in_a_block(relay: Relay, so
 
 
 @pytest.mark.parametrize("history", [False, True])
+@pytest.mark.parametrize("which", [slice(None, None, 3), slice(None, 505), slice(505, None)])
 async def test_what_is_acknowledged_of_a_block_goes_and_the_rest_waits_as_it_was(
-    relay: Relay, source: Source, history: bool
+    relay: Relay, source: Source, which: slice, history: bool
 ) -> None:
     relay.sql(MANY)
     before = relay.sql("SELECT * FROM syncline.waiting ORDER BY seq")
     marks = await _marks(source)
-    part = marks[::3]
+    part = marks[which]
 
     await _acknowledge(source, part, history=history)
 
     done = {mark.seq for mark in part}
     assert relay.sql("SELECT * FROM syncline.waiting ORDER BY seq") == [row for row in before if row[1] not in done]
     assert relay.value("SELECT sum(size) FROM syncline.block") == len(before) - len(part)
-    assert relay.value("SELECT bool_and(first = seqs[1] AND size = cardinality(keys)) FROM syncline.block")
+    whole = "size = cardinality(keys) AND cardinality(seqs) IN (0, size) AND first = coalesce(seqs[1], first)"
+    assert relay.value(f"SELECT bool_and({whole}) FROM syncline.block")
+    gaps = relay.value("SELECT count(*) FROM syncline.block WHERE seqs <> '{}'")
+    assert gaps > 0 if which.step else gaps == 0
     applied = relay.sql("SELECT seq, key FROM syncline.history ORDER BY seq")
     assert applied == ([(mark.seq, mark.key) for mark in part] if history else [])
 
@@ -251,7 +288,7 @@ async def test_of_two_that_acknowledge_parts_at_once_each_leaves_what_the_other_
         block = marks[0].block
         mine = [mark for mark in marks if mark.block == block]
         other.execute(
-            "UPDATE syncline.block SET seqs = seqs[2:], keys = keys[2:], size = size - 1 WHERE seq = %s", (block,)
+            "UPDATE syncline.block SET first = first + 1, keys = keys[2:], size = size - 1 WHERE seq = %s", (block,)
         )
         acknowledging = asyncio.create_task(_acknowledge(source, mine[-1:]))
         await asyncio.sleep(0.3)

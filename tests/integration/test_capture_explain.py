@@ -208,13 +208,13 @@ def test_of_blocks_few_are_read_for_a_batch(in_blocks: Case) -> None:
 
 def test_an_acknowledgement_touches_only_its_blocks(in_blocks: Case) -> None:
     in_blocks.sql("UPDATE syncline.lane SET owner = '00000000-0000-0000-0000-000000000001', epoch = 5")
-    found = in_blocks.sql("SELECT seq, seqs FROM syncline.block ORDER BY seq LIMIT 3")
+    found = in_blocks.sql("SELECT seq, first FROM syncline.block ORDER BY seq LIMIT 3")
     query = statement(
         Dialect.POSTGRESQL, history=False, absent=False, rejected=False, unpark=False, documents=False, blocks=True
     )
     values = {
         "lanes": list(range(64)), "epochs": [5] * 64, "worker": "00000000-0000-0000-0000-000000000001",
-        "seqs": [], "blocks": [seq for seq, _ in found], "block_seqs": [seq for _, seqs in found for seq in seqs[1:]],
+        "seqs": [], "blocks": [seq for seq, _ in found], "block_seqs": [n for seq, first in found for n in range(first + 1, seq + 1)],
     }  # fmt: skip
     plan = explain(in_blocks.conn, query, values)
 

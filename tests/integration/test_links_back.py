@@ -73,7 +73,7 @@ class Sides(Place):
     def marks(self, url: str, link: str) -> int:
         """Count the marks that a link's triggers ever made."""
         with psycopg.connect(url) as connection:
-            query = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM syncline_{link}.outbox_seq_seq"
+            query = f"SELECT CASE WHEN is_called THEN last_value / 512 ELSE 0 END FROM syncline_{link}.outbox_seq_seq"
             row = connection.execute(query).fetchone()
             assert row is not None
             return int(row[0])

@@ -233,11 +233,63 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 "syncline/capture/postgres/triggers.sql",
                 "marks_or_blocks",
-                "mark_rows >= {few} AND syncline.in_blocks()",
-                "mark_rows >= {few}",
+                "FOUND AND syncline.in_blocks()",
+                "FOUND",
             )
         ],
         [f"{BLOCKS}::test_the_release_before_is_given_single_marks"],
+    ),
+    Mutant(
+        "numbers-above-the-drawn",
+        "the keys of a block have numbers that nobody has drawn yet",
+        [
+            Swap(
+                "syncline/capture/postgres/triggers.sql",
+                "blocks",
+                "b.seq - cardinality(b.keys) + 1, b.seq FROM",
+                "b.seq, b.seq + cardinality(b.keys) - 1 FROM",
+            )
+        ],
+        [f"{BLOCKS}::test_one_number_is_drawn_for_a_block_and_no_key_has_one_above_it"],
+    ),
+    Mutant(
+        "keys-between-parts",
+        "of a lane with more keys than a block has, the last of each part is left out",
+        [
+            Swap(
+                "syncline/capture/postgres/triggers.sql",
+                "blocks",
+                "(part + 1) * l.each]",
+                "(part + 1) * l.each - 1]",
+            )
+        ],
+        [f"{BLOCKS}::test_a_statement_is_taken_in_slices_and_blocks_are_bounded"],
+    ),
+    Mutant(
+        "gaps-forgotten",
+        "what is left of a block gets numbers that follow each other, whatever was acknowledged between them",
+        [
+            Swap(
+                f"{JOURNAL}/acknowledge.sql",
+                "done_blocks",
+                "CASE WHEN r.last - r.first + 1 = r.size THEN '{}' ELSE r.seqs END",
+                "'{}'",
+            )
+        ],
+        [f"{BLOCKS}::test_what_is_acknowledged_of_a_block_goes_and_the_rest_waits_as_it_was"],
+    ),
+    Mutant(
+        "floor-above-the-first-mark",
+        "a number that nobody has drawn yet counts as drawn",
+        [
+            Swap(
+                f"{JOURNAL}/queries.sql",
+                "drawn",
+                "CASE WHEN is_called THEN last_value ELSE 0 END",
+                "last_value",
+            )
+        ],
+        [f"{BLOCKS}::test_the_floor_is_below_the_first_mark_ever"],
     ),
     Mutant(
         "one-slice-again-and-again",

@@ -38,13 +38,15 @@ single AS (
     ORDER BY b.seq
     FOR UPDATE OF b
 ), told AS MATERIALIZED (
-    SELECT p.seq AS block, u.seq, u.key, (u.seq IN (SELECT unnest(%(block_seqs)s::bigint[]))) IS TRUE AS done
-    FROM part AS p CROSS JOIN LATERAL unnest(p.seqs, p.keys) AS u (seq, key)
+    SELECT n.*, (n.seq IN (SELECT unnest(%(block_seqs)s::bigint[]))) IS TRUE AS done
+    FROM (SELECT p.seq AS block, coalesce(u.seq, p.first + u.place - 1) AS seq, u.key
+          FROM part AS p CROSS JOIN LATERAL unnest(p.seqs, p.keys) WITH ORDINALITY AS u (seq, key, place)) AS n
 ), remainder AS MATERIALIZED (
-    SELECT block, array_agg(seq ORDER BY seq) AS seqs, array_agg(key ORDER BY seq) AS keys, count(*) AS size, min(seq) AS first
+    SELECT block, array_agg(seq ORDER BY seq) AS seqs, array_agg(key ORDER BY seq) AS keys, count(*) AS size, min(seq) AS first, max(seq) AS last
     FROM told WHERE NOT done GROUP BY block
 ), shrunk AS (
-    UPDATE syncline.block AS b SET seqs = r.seqs, keys = r.keys, size = r.size, first = r.first
+    UPDATE syncline.block AS b SET seqs = CASE WHEN r.last - r.first + 1 = r.size THEN '{}' ELSE r.seqs END,
+           keys = r.keys, size = r.size, first = r.first
     FROM remainder AS r WHERE b.seq = r.block
 ), gone AS (
     DELETE FROM syncline.block AS b WHERE b.seq IN (SELECT seq FROM part EXCEPT SELECT block FROM remainder)

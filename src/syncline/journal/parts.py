@@ -241,7 +241,7 @@ def _parts_of(statement: str, kind: Kind, name: str, dialect: Dialect) -> Iterat
         yield Part(kind, name, "", (statement,))
         return
     columns = [(column["name"], column["type"]) for column in _COLUMN.finditer(statement)]
-    numbered = [column for column, type_ in columns if _IDENTITY.search(type_)]
+    numbered = {column: found[0] for column, type_ in columns if (found := _IDENTITY.search(type_))}
     yield Part(kind, name, "", (statement,), identity="".join(numbered))
     whole = _TABLE_KEY.search(statement)
     keyed = re.findall(r"\w+", whole["columns"]) if whole else []
@@ -249,8 +249,8 @@ def _parts_of(statement: str, kind: Kind, name: str, dialect: Dialect) -> Iterat
         yield _column(name, column, type_, keyed=column in keyed)
     if dialect is Dialect.POSTGRESQL:  # CockroachDB names its keys otherwise, from release to release
         yield from _keys(statement, name, columns)
-        for column in numbered:
-            add = f"ALTER TABLE syncline.{name} ALTER COLUMN {column} ADD GENERATED ALWAYS AS IDENTITY"
+        for column, identity in numbered.items():
+            add = f"ALTER TABLE syncline.{name} ALTER COLUMN {column} ADD {identity}"
             yield Part(Kind.IDENTITY, f"{name}.{column}", name, (add,), identity=column)
 
 

@@ -25,25 +25,25 @@ FROM (
      ORDER BY seq
      LIMIT %(limit)s)
     UNION ALL
-    SELECT u.seq, b.lane, b.entity, u.key, b.hint, b.durable, b.seq
+    SELECT coalesce(u.seq, b.first + u.place - 1), b.lane, b.entity, u.key, b.hint, b.durable, b.seq
     FROM (
         SELECT w.*, sum(w.size) OVER so_far - w.size - first_value(w.size) OVER so_far AS before
-        FROM (SELECT seq, lane, entity, hint, durable, size, seqs, keys
+        FROM (SELECT seq, lane, entity, hint, durable, size, first, seqs, keys
               FROM syncline.block
               WHERE seq > %(after)s AND (1::bigint << lane) & %(lanes)s <> 0 AND entity <> ALL(%(except)s::smallint[])
                 AND no_copy_holds()
               ORDER BY seq
               LIMIT %(limit)s) AS w
         WINDOW so_far AS (ORDER BY w.seq ROWS UNBOUNDED PRECEDING)
-    ) AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) AS u (seq, key)
-    WHERE b.before < %(limit)s AND u.seq > %(after)s
+    ) AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) WITH ORDINALITY AS u (seq, key, place)
+    WHERE b.before < %(limit)s AND coalesce(u.seq, b.first + u.place - 1) > %(after)s
 ) AS m
 ORDER BY seq
 LIMIT %(limit)s
 
 -- name: drawn
 -- The floor, step 1: every mark up to here has been drawn by a transaction that had its id already (tx precedes seq).
-SELECT last_value FROM syncline.outbox_seq_seq
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM syncline.outbox_seq_seq
 
 -- name: next_transaction
 -- Step 2, a statement of its own: an id above those transactions' ids. (A snapshot's xmax would not be: it is the latest

@@ -62,10 +62,11 @@ CREATE TABLE syncline.observed (
 COMMENT ON TABLE syncline.observed IS 'Syncline: what the catalog said of each entity''s tables when a worker looked last.';
 
 -- tx stands before seq: defaults are computed in this order, so that a transaction has its id before it draws a number.
--- The relay's floor (see queries.sql, "horizon") relies on it.
+-- The relay's floor (see queries.sql, "drawn") relies on it. The sequence goes by 512, so that one number is drawn for a block:
+-- those below it, down to the one that was drawn before, are its keys'. Whatever is drawn later is higher than all of them.
 CREATE TABLE syncline.outbox (
     tx         xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    seq        bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
+    seq        bigint GENERATED ALWAYS AS IDENTITY (START WITH 512 INCREMENT BY 512 MINVALUE 512 CACHE 1) PRIMARY KEY,
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     entity     smallint NOT NULL,
     lane       smallint NOT NULL,
@@ -83,7 +84,9 @@ COMMENT ON TABLE syncline.outbox IS 'Syncline: marks: this record changed. Read 
 COMMENT ON COLUMN syncline.outbox.hint IS 'I insert, U update, D delete, B backfill, R repair, E event, G second delete.';
 
 -- A statement that changes many rows marks them in blocks. A key has a number of its own here too, so that all that goes by numbers
--- need not know. What is acknowledged of a block leaves its arrays; the row goes with its last key.
+-- need not know: `first` and those that follow, or, where parts were acknowledged and left gaps, those in `seqs`. What is
+-- acknowledged of a block leaves its arrays; the row goes with its last key. (Keys are not compressed: that cost the writer
+-- more than all the rest of a block.)
 CREATE TABLE syncline.block (
     tx      xid8 NOT NULL DEFAULT pg_current_xact_id(),
     seq     bigint PRIMARY KEY,
@@ -101,16 +104,17 @@ CREATE TABLE syncline.block (
     autovacuum_vacuum_insert_threshold = 100000, autovacuum_analyze_scale_factor = 0,
     autovacuum_analyze_threshold = 10000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off
 );
+ALTER TABLE syncline.block ALTER COLUMN keys SET STORAGE EXTERNAL;
 COMMENT ON TABLE syncline.block IS 'Syncline: marks of many keys that one statement changed, a row for each lane and some hundred keys; the outbox has the others.';
 COMMENT ON COLUMN syncline.block.seq IS 'The number of its last key as it was made; it stays when a part is acknowledged.';
 COMMENT ON COLUMN syncline.block.first IS 'The lowest number that is left: blocks that are made at the same time have numbers of the same range.';
-COMMENT ON COLUMN syncline.block.seqs IS 'The numbers of the keys, from the outbox''s sequence, in the order of `keys`.';
+COMMENT ON COLUMN syncline.block.seqs IS 'The numbers of the keys, in the order of `keys`; empty: they follow each other from `first` on.';
 
 CREATE VIEW syncline.waiting AS
 SELECT tx, seq, at, entity, lane, hint, durable, key, event_type, payload FROM syncline.outbox
 UNION ALL
-SELECT b.tx, u.seq, b.at, b.entity, b.lane, b.hint, b.durable, u.key, NULL::text, NULL::jsonb
-FROM syncline.block AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) AS u (seq, key);
+SELECT b.tx, coalesce(u.seq, b.first + u.place - 1), b.at, b.entity, b.lane, b.hint, b.durable, u.key, NULL::text, NULL::jsonb
+FROM syncline.block AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) WITH ORDINALITY AS u (seq, key, place);
 COMMENT ON VIEW syncline.waiting IS 'Syncline: what waits, a row a key: of the outbox and of blocks.';
 
 CREATE TABLE syncline.deferred (
@@ -289,7 +293,7 @@ BEGIN
                                        WHERE i.indrelid = c.oid AND (i.indkey::text <> a.attnum::text OR i.indpred IS NOT NULL)) THEN 'has another index' END,
                      CASE WHEN NOT has_table_privilege(c.oid, 'INSERT') THEN format('is closed to %s', current_user) END,
                      CASE WHEN c.relname = 'outbox' AND NOT has_function_privilege('syncline.wake()', 'EXECUTE') THEN format('wakes nobody for %s', current_user) END,
-                     CASE WHEN c.relname = 'outbox' AND (SELECT (s.seqmax, s.seqincrement, s.seqcycle) <> (9223372036854775807, 1, false) FROM pg_sequence AS s
+                     CASE WHEN c.relname = 'outbox' AND (SELECT (s.seqmin, s.seqmax, s.seqincrement, s.seqcycle) <> (512, 9223372036854775807, 512, false) FROM pg_sequence AS s
                                 WHERE s.seqrelid = to_regclass('syncline.outbox_seq_seq')) THEN 'has another sequence' END,
                      CASE WHEN (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod),
                                                             CASE WHEN a.attnotnull THEN 'not null' END, CASE WHEN a.atthasdef THEN 'default' END,
@@ -363,19 +367,17 @@ CREATE FUNCTION syncline.mark(entity smallint, keys text[], hint "char", event_t
     AS $$
 DECLARE
     marked bigint := coalesce(cardinality(mark.keys), 0);
-    parts bigint := 63;
     mark_tx xid8;
 BEGIN
     IF marked >= 256 AND mark.event_type IS NULL AND mark.payload IS NULL AND syncline.in_blocks() THEN
-        WHILE (parts + 1) * 500 < marked LOOP
-            parts := parts * 2 + 1;
-        END LOOP;
         mark_tx := pg_current_xact_id(); -- before a number is drawn
         INSERT INTO syncline.block (tx, entity, lane, hint, seqs, keys, size, first, seq)
-        SELECT mark_tx, mark.entity, (b.part & 63)::smallint, mark.hint, b.seqs, b.keys, cardinality(b.keys), b.seqs[1], b.seqs[cardinality(b.seqs)]
-        FROM (SELECT p.part, p.keys, ARRAY(SELECT nextval('syncline.outbox_seq_seq') FROM generate_series(1, cardinality(p.keys))) AS seqs
-              FROM (SELECT hashtextextended(k, mark.entity::bigint) & parts AS part, array_agg(k) AS keys
-                    FROM unnest(mark.keys) AS k GROUP BY 1) AS p) AS b;
+        SELECT mark_tx, mark.entity, b.lane, mark.hint, '{}', b.keys, cardinality(b.keys), b.seq - cardinality(b.keys) + 1, b.seq
+        FROM (SELECT l.lane, l.keys[part * l.each + 1 : (part + 1) * l.each] AS keys, nextval('syncline.outbox_seq_seq') AS seq
+              FROM (SELECT q.lane, q.keys, q.parts, (cardinality(q.keys) + q.parts - 1) / q.parts AS each
+                    FROM (SELECT (hashtextextended(k, mark.entity::bigint) & 63)::smallint AS lane, array_agg(k) AS keys, (count(*)::integer - 1) / 500 + 1 AS parts
+                          FROM unnest(mark.keys) AS k GROUP BY 1) AS q) AS l
+              CROSS JOIN LATERAL generate_series(0, l.parts - 1) AS part) AS b;
     ELSE
         INSERT INTO syncline.outbox (entity, lane, hint, key, event_type, payload)
         SELECT mark.entity, syncline.lane_of(mark.entity, k), mark.hint, k, mark.event_type, mark.payload
@@ -441,8 +443,8 @@ FROM (
            false AS processed, NULL::timestamptz AS processed_at
     FROM syncline.outbox
     UNION ALL
-    SELECT u.seq, b.entity, b.hint, NULL::text, u.key, NULL::jsonb, b.at, 0, NULL::text, false, NULL::timestamptz
-    FROM syncline.block AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) AS u (seq, key)
+    SELECT coalesce(u.seq, b.first + u.place - 1), b.entity, b.hint, NULL::text, u.key, NULL::jsonb, b.at, 0, NULL::text, false, NULL::timestamptz
+    FROM syncline.block AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) WITH ORDINALITY AS u (seq, key, place)
     UNION ALL
     SELECT seq, entity, hint, event_type, key, payload, created_at, retry_count, error, false, NULL::timestamptz
     FROM syncline.parked

@@ -195,7 +195,7 @@ def _statement_body(watch: Watch, role: str, parts: Mapping[str, sql.Composable]
     ways = {
         **_marks(parts),
         "single": part(f"single_{role}", **parts),
-        "many": _many(role, parts, same_key(watch.columns), blocks=True),
+        "many": _many(role, parts, same_key(watch.columns), blocks=True, embed=bool(watch.embed)),
         "many_carefully": _many(role, parts, same_texts(watch.columns), blocks=False),
         # Of a child that gets or loses its parent only one of the two rows has a key.
         "nothing": sql.SQL("many := true" if watch.embed and role == "update" else "RETURN NULL"),
@@ -203,14 +203,19 @@ def _statement_body(watch: Watch, role: str, parts: Mapping[str, sql.Composable]
     return _body(role, {**parts, **ways}, body_of="statement")
 
 
-def _many(role: str, parts: Mapping[str, sql.Composable], same: sql.Composable, *, blocks: bool) -> sql.Composed:
+def _many(
+    role: str, parts: Mapping[str, sql.Composable], same: sql.Composable, *, blocks: bool, embed: bool = False
+) -> sql.Composed:
     now = {"keys": part("keys", **parts), "of_rows": sql.SQL("mark_hint")}
     marks = part("marks", **parts, **now)
     if blocks:
         sizes = {"few": sql.Literal(FEW), "most": sql.Literal(BLOCK), "slice": sql.Literal(SLICE)}
-        of_slice = part("keys_of_slice", **parts, **sizes)
-        in_blocks = part("blocks", **parts, **sizes, of_rows=now["of_rows"], keys_of_slice=of_slice)
-        marks = part("marks_or_blocks", **sizes, marks=marks, blocks=in_blocks)
+        slices = {
+            "keys_of_slice": part("keys_of_slice", **parts, **sizes),
+            "was_last": part("was_last_of_parents" if embed else "was_last", **parts, **sizes),
+        }
+        in_blocks = part("blocks", **parts, **sizes, **slices, of_rows=now["of_rows"])
+        marks = part("marks_or_blocks", **parts, **sizes, marks=marks, blocks=in_blocks)
     gone = {"keys": part("keys_gone", **parts, same=same), "of_rows": parts["gone"]}
     return part(
         f"many_{role}",

@@ -43,7 +43,7 @@ DECLARE
     mark_hint "char";
     mark_durable boolean;
     mark_rows bigint;
-    mark_parts bigint := 63;
+    turn bigint;
 BEGIN
     {passed}BEGIN
         {single};
@@ -122,38 +122,50 @@ INSERT INTO syncline.outbox (tx, at, entity, lane, hint, durable, key)
             FROM ({keys}) AS q;
 
 -- name: blocks
--- A row for each lane, and for each part of it where there are more keys than one row should have: about 250 to 500. A statement's
--- rows are taken in slices, so that the memory of its session does not grow with them.
-FOR turn IN 0 .. (mark_rows - 1) / {slice} LOOP
-                INSERT INTO syncline.block (tx, at, entity, lane, hint, durable, seqs, keys, size, first, seq)
-                SELECT mark_tx, mark_at, {id}, (b.part & 63)::smallint, {of_rows}, mark_durable, b.seqs, b.keys, cardinality(b.keys), b.seqs[1], b.seqs[cardinality(b.seqs)]
-                FROM (SELECT p.part, p.keys, ARRAY(SELECT nextval('syncline.outbox_seq_seq') FROM generate_series(1, cardinality(p.keys))) AS seqs
-                      FROM (SELECT pg_catalog.hashtextextended(q.k, {id}::bigint) & mark_parts AS part, array_agg(q.k) AS keys
-                            FROM ({keys_of_slice}) AS q GROUP BY 1) AS p) AS b;
-            END LOOP;
+-- A row for each lane, and for each part of it where there are more keys than one row should have. It draws one number: the last of
+-- its keys'. A statement's rows are taken in slices, so that the memory of its session does not grow with them.
+turn := 0;
+                LOOP
+                    WITH made AS (
+                        INSERT INTO syncline.block (tx, at, entity, lane, hint, durable, seqs, keys, size, first, seq)
+                        SELECT mark_tx, mark_at, {id}, b.lane, {of_rows}, mark_durable, '{{}}', b.keys, cardinality(b.keys), b.seq - cardinality(b.keys) + 1, b.seq
+                        FROM (SELECT l.lane, l.keys[part * l.each + 1 : (part + 1) * l.each] AS keys, nextval('syncline.outbox_seq_seq') AS seq
+                              FROM (SELECT p.lane, p.keys, p.parts, (cardinality(p.keys) + p.parts - 1) / p.parts AS each
+                                    FROM (SELECT {lane_q} AS lane, array_agg(q.k) AS keys, (count(*)::integer - 1) / {most} + 1 AS parts
+                                          FROM ({keys_of_slice}) AS q GROUP BY 1) AS p) AS l
+                              CROSS JOIN LATERAL generate_series(0, l.parts - 1) AS part) AS b
+                        RETURNING size
+                    )
+                    SELECT sum(size) INTO mark_rows FROM made;
+                    turn := turn + 1;
+                    EXIT WHEN {was_last};
+                END LOOP;
+
+-- name: was_last
+-- A slice whose keys are told apart may have fewer of them than rows.
+coalesce(mark_rows, 0) < {slice}
+
+-- name: was_last_of_parents
+NOT EXISTS (SELECT FROM changed AS r{where} OFFSET turn * {slice} LIMIT 1)
 
 -- name: marks_or_blocks
-SELECT count(*) INTO mark_rows FROM changed;
-            IF mark_rows >= {few} AND syncline.in_blocks() THEN
-                WHILE (mark_parts + 1) * {most} < least(mark_rows, {slice}) LOOP
-                    mark_parts := mark_parts * 2 + 1;
-                END LOOP;
+PERFORM FROM changed AS r{where} OFFSET {few} - 1 LIMIT 1;
+            IF FOUND AND syncline.in_blocks() THEN
                 {blocks}
             ELSE
                 {marks}
+                many := FOUND;
             END IF;
 
 -- name: many_statement
 {values}
             {marks_now}
-            many := FOUND;
 
 -- name: many_update
 -- The keys that the rows have now, in the rows' order, and those that nothing has any more. (Plans are kept for the session,
 -- whatever number of rows the first statement had: a nested loop would be quadratic.)
 {values}
             {marks_now}
-            many := FOUND;
             nested := current_setting('enable_nestloop');
             PERFORM set_config('enable_nestloop', 'off', true);
             {marks_gone}
@@ -164,7 +176,7 @@ SELECT count(*) INTO mark_rows FROM changed;
 SELECT {distinct}{key} AS k FROM changed AS r{where}
 
 -- name: keys_of_slice
-SELECT {distinct}{key} AS k FROM (SELECT * FROM changed OFFSET turn * {slice} LIMIT {slice}) AS r{where}
+SELECT {distinct}s.k FROM (SELECT {key} AS k FROM changed AS r{where} OFFSET turn * {slice} LIMIT {slice}) AS s
 
 -- name: keys_gone
 SELECT {distinct}{key} AS k FROM before AS r WHERE {present} AND NOT EXISTS (SELECT FROM changed AS n WHERE {same})
