@@ -163,6 +163,11 @@ def test_a_statement_is_taken_in_slices_and_blocks_are_bounded(database: str, mo
             assert sorted(int(key) for _, key, _ in case.marks()) == list(range(1, 1001))
             assert case.sql("SELECT count(DISTINCT seq) FROM syncline.waiting") == [(1000,)]
             assert case.sql("SELECT max(size) FROM syncline.block") == [(2,)]
+            case.forget()
+            case.sql("UPDATE item SET id = id + 5000 WHERE id > 350")
+            moved = {(str(n), "D") for n in range(351, 1001)} | {(str(n + 5000), "U") for n in range(351, 1001)}
+            assert sorted((key, hint) for _, key, hint in case.marks()) == sorted(moved)
+            assert case.sql("SELECT count(*) FROM syncline.outbox") == [(0,)]
     finally:
         functions._bodies_of.cache_clear()
 

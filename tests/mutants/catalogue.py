@@ -232,7 +232,7 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 "syncline/capture/postgres/triggers.sql",
-                "marks_or_blocks",
+                "now",
                 "FOUND AND syncline.in_blocks()",
                 "FOUND",
             )
@@ -297,9 +297,22 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 "syncline/capture/postgres/triggers.sql",
-                "keys_of_slice",
-                "OFFSET turn * {slice} LIMIT",
+                "slice",
+                "OFFSET {turn} * {slice} LIMIT",
                 "OFFSET 0 * {slice} LIMIT",
+            )
+        ],
+        [f"{BLOCKS}::test_a_statement_is_taken_in_slices_and_blocks_are_bounded"],
+    ),
+    Mutant(
+        "moved-in-the-first-slice",
+        "of the keys that a statement with very many rows takes away only the first are marked",
+        [
+            Swap(
+                "syncline/capture/postgres/triggers.sql",
+                "blocks_gone",
+                "FOR turn IN 0 .. turns - 1 LOOP",
+                "FOR turn IN 0 .. 0 LOOP",
             )
         ],
         [f"{BLOCKS}::test_a_statement_is_taken_in_slices_and_blocks_are_bounded"],
@@ -1306,7 +1319,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "old-keys-unmarked",
         "a bulk update that changes keys marks the new ones only",
-        [Swap("syncline/capture/postgres/triggers.sql", "many_update", "{marks_gone}", "")],
+        [Swap("syncline/capture/postgres/triggers.sql", "many_update", "{gone}", "")],
         [f"{TESTS}/test_capture_keys.py::test_a_bulk_update_of_keys_marks_the_old_ones_whatever_their_type"],
     ),
     Mutant(

@@ -192,37 +192,49 @@ def own(name: str) -> sql.Composed:
 
 def _statement_body(watch: Watch, role: str, parts: Mapping[str, sql.Composable]) -> tuple[str, str]:
     """Put together which keys a statement's rows have (by its kind) and what is done with them (the same for all)."""
+    values = part("values", **parts)
     ways = {
         **_marks(parts),
         "single": part(f"single_{role}", **parts),
-        "many": _many(role, parts, same_key(watch.columns), blocks=True, embed=bool(watch.embed)),
-        "many_carefully": _many(role, parts, same_texts(watch.columns), blocks=False),
+        "many": part(f"many_{role}", values=values, **_now_and_gone(watch, parts)),
+        "many_carefully": part(f"many_{role}", values=values, **_singly(parts, same_texts(watch.columns))),
         # Of a child that gets or loses its parent only one of the two rows has a key.
         "nothing": sql.SQL("many := true" if watch.embed and role == "update" else "RETURN NULL"),
     }
     return _body(role, {**parts, **ways}, body_of="statement")
 
 
-def _many(
-    role: str, parts: Mapping[str, sql.Composable], same: sql.Composable, *, blocks: bool, embed: bool = False
-) -> sql.Composed:
-    now = {"keys": part("keys", **parts), "of_rows": sql.SQL("mark_hint")}
-    marks = part("marks", **parts, **now)
-    if blocks:
-        sizes = {"few": sql.Literal(FEW), "most": sql.Literal(BLOCK), "slice": sql.Literal(SLICE)}
-        slices = {
-            "keys_of_slice": part("keys_of_slice", **parts, **sizes),
-            "was_last": part("was_last_of_parents" if embed else "was_last", **parts, **sizes),
-        }
-        in_blocks = part("blocks", **parts, **sizes, **slices, of_rows=now["of_rows"])
-        marks = part("marks_or_blocks", **parts, **sizes, marks=marks, blocks=in_blocks)
-    gone = {"keys": part("keys_gone", **parts, same=same), "of_rows": parts["gone"]}
-    return part(
-        f"many_{role}",
-        values=part("values", **parts),
-        marks_now=marks,
-        marks_gone=part("marks", **parts, **gone),
+def _now_and_gone(watch: Watch, parts: Mapping[str, sql.Composable]) -> dict[str, sql.Composed]:
+    """Compose the marks of the keys that many rows have, and of those that they had: of very many in blocks."""
+    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in watch.columns)
+    sizes = {"few": sql.Literal(FEW), "most": sql.Literal(BLOCK), "slice": sql.Literal(SLICE), "columns": columns}
+    same = same_key(watch.columns)
+
+    def blocks(keys: str, of_rows: sql.Composable, rows: str, turn: str) -> sql.Composed:
+        slice_ = part("slice", **sizes, rows=sql.SQL(rows), turn=sql.SQL(turn))
+        return part("blocks", **parts, **sizes, of_rows=of_rows, keys=part(keys, **parts, rows=slice_, same=same))
+
+    singly = _singly(parts, same)
+    blocks_now = part(
+        "blocks_now",
+        blocks=blocks("keys", sql.SQL("mark_hint"), "changed", "turns"),
+        was_last=part("was_last_of_parents" if watch.embed else "was_last", **sizes),
     )
+    blocks_gone = part("blocks_gone", blocks=blocks("keys_gone", parts["gone"], "before", "turn"))
+    return {
+        "now": part("now", **sizes, blocks_now=blocks_now, marks=singly["now"]),
+        "gone": part("gone", blocks_gone=blocks_gone, marks=singly["gone"]),
+    }
+
+
+def _singly(parts: Mapping[str, sql.Composable], same: sql.Composable) -> dict[str, sql.Composed]:
+    """Compose the same marks one by one."""
+    now = part("keys", **parts, rows=sql.SQL("changed"))
+    gone = part("keys_gone", **parts, rows=sql.SQL("before"), same=same)
+    return {
+        "now": part("marks", **parts, keys=now, of_rows=sql.SQL("mark_hint")),
+        "gone": part("marks", **parts, keys=gone, of_rows=parts["gone"]),
+    }
 
 
 def _carefully(watch: Watch) -> dict[str, sql.Composable]:

@@ -43,7 +43,7 @@ DECLARE
     mark_hint "char";
     mark_durable boolean;
     mark_rows bigint;
-    turn bigint;
+    turns bigint;
 BEGIN
     {passed}BEGIN
         {single};
@@ -123,63 +123,82 @@ INSERT INTO syncline.outbox (tx, at, entity, lane, hint, durable, key)
 
 -- name: blocks
 -- A row for each lane, and for each part of it where there are more keys than one row should have. It draws one number: the last of
--- its keys'. A statement's rows are taken in slices, so that the memory of its session does not grow with them.
-turn := 0;
-                LOOP
-                    WITH made AS (
+-- its keys'.
+WITH made AS (
                         INSERT INTO syncline.block (tx, at, entity, lane, hint, durable, seqs, keys, size, first, seq)
                         SELECT mark_tx, mark_at, {id}, b.lane, {of_rows}, mark_durable, '{{}}', b.keys, cardinality(b.keys), b.seq - cardinality(b.keys) + 1, b.seq
                         FROM (SELECT l.lane, l.keys[part * l.each + 1 : (part + 1) * l.each] AS keys, nextval('syncline.outbox_seq_seq') AS seq
                               FROM (SELECT p.lane, p.keys, p.parts, (cardinality(p.keys) + p.parts - 1) / p.parts AS each
                                     FROM (SELECT {lane_q} AS lane, array_agg(q.k) AS keys, (count(*)::integer - 1) / {most} + 1 AS parts
-                                          FROM ({keys_of_slice}) AS q GROUP BY 1) AS p) AS l
+                                          FROM ({keys}) AS q GROUP BY 1) AS p) AS l
                               CROSS JOIN LATERAL generate_series(0, l.parts - 1) AS part) AS b
                         RETURNING size
                     )
-                    SELECT sum(size) INTO mark_rows FROM made;
-                    turn := turn + 1;
+                    SELECT coalesce(sum(size), 0) INTO mark_rows FROM made;
+
+-- name: blocks_now
+-- A statement's rows are taken in slices, so that the memory of its session does not grow with them.
+many := false;
+                LOOP
+                    {blocks}
+                    many := many OR mark_rows > 0;
+                    turns := turns + 1;
                     EXIT WHEN {was_last};
                 END LOOP;
 
 -- name: was_last
--- A slice whose keys are told apart may have fewer of them than rows.
-coalesce(mark_rows, 0) < {slice}
+mark_rows < {slice}
 
 -- name: was_last_of_parents
-NOT EXISTS (SELECT FROM changed AS r{where} OFFSET turn * {slice} LIMIT 1)
+-- Of those a slice may have fewer than it has rows.
+NOT EXISTS (SELECT FROM changed OFFSET turns * {slice} LIMIT 1)
 
--- name: marks_or_blocks
-PERFORM FROM changed AS r{where} OFFSET {few} - 1 LIMIT 1;
-            IF FOUND AND syncline.in_blocks() THEN
-                {blocks}
+-- name: blocks_gone
+FOR turn IN 0 .. turns - 1 LOOP
+                    {blocks}
+                    many := many OR mark_rows > 0;
+                END LOOP;
+
+-- name: now
+PERFORM FROM changed OFFSET {few} - 1 LIMIT 1;
+            turns := CASE WHEN FOUND AND syncline.in_blocks() THEN 0 END;
+            IF turns = 0 THEN
+                {blocks_now}
             ELSE
                 {marks}
                 many := FOUND;
             END IF;
 
+-- name: gone
+IF turns > 0 THEN
+                {blocks_gone}
+            ELSE
+                {marks}
+                many := many OR FOUND;
+            END IF;
+
 -- name: many_statement
 {values}
-            {marks_now}
+            {now}
 
 -- name: many_update
 -- The keys that the rows have now, in the rows' order, and those that nothing has any more. (Plans are kept for the session,
 -- whatever number of rows the first statement had: a nested loop would be quadratic.)
 {values}
-            {marks_now}
+            {now}
             nested := current_setting('enable_nestloop');
             PERFORM set_config('enable_nestloop', 'off', true);
-            {marks_gone}
-            many := many OR FOUND;
+            {gone}
             PERFORM set_config('enable_nestloop', nested, true);
 
 -- name: keys
-SELECT {distinct}{key} AS k FROM changed AS r{where}
-
--- name: keys_of_slice
-SELECT {distinct}s.k FROM (SELECT {key} AS k FROM changed AS r{where} OFFSET turn * {slice} LIMIT {slice}) AS s
+SELECT {distinct}{key} AS k FROM {rows} AS r{where}
 
 -- name: keys_gone
-SELECT {distinct}{key} AS k FROM before AS r WHERE {present} AND NOT EXISTS (SELECT FROM changed AS n WHERE {same})
+SELECT {distinct}{key} AS k FROM {rows} AS r WHERE {present} AND NOT EXISTS (SELECT FROM changed AS n WHERE {same})
+
+-- name: slice
+(SELECT {columns} FROM {rows} OFFSET {turn} * {slice} LIMIT {slice})
 
 -- name: noted
 -- A gap is noted once a transaction; a savepoint that is rolled back takes the note along.
