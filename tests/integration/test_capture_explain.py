@@ -170,7 +170,7 @@ def test_a_statement_that_marks_is_no_join(large: Case) -> None:
 
 
 def test_dead_marks_under_an_old_snapshot_are_passed_by_going_on_after_the_last(large: Case) -> None:
-    first, middle = large.sql(f"SELECT min(seq), min(seq) + {ROWS // 2} FROM syncline.waiting")[0]
+    first, middle = large.sql("SELECT min(seq), (min(seq) + max(seq)) / 2 FROM syncline.waiting")[0]
     with psycopg.connect(large.url) as old:
         old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         old.execute("SELECT count(*) FROM syncline.meta")
@@ -192,7 +192,12 @@ def in_blocks(postgres: PrivatePostgres) -> Iterator[Case]:
     with engines.fresh_database(postgres.url) as url, Case(url, [entity("todo", "todo")]) as case:
         case.sql("CREATE TABLE todo (id bigint PRIMARY KEY, title text)")
         case.install()
-        case.sql(f"INSERT INTO todo SELECT g, 'x' FROM generate_series(1, {5 * ROWS}) AS g", "VACUUM ANALYZE")
+        case.sql(
+            f"INSERT INTO todo SELECT g, 'x' FROM generate_series(1, {5 * ROWS}) AS g",
+            "INSERT INTO syncline.block SELECT tx, n * 1e9 + seq, n * 1e9 + first, at, entity, lane, hint, durable, seqs, keys, size"
+            " FROM syncline.block CROSS JOIN generate_series(1, 20) AS n",
+            "VACUUM ANALYZE",
+        )
         yield case
 
 

@@ -75,6 +75,14 @@ def same_texts(columns: Sequence[Column]) -> sql.Composed:
     return sql.SQL(" = ").join(texts)
 
 
+def compared_in_order(columns: Sequence[Column], present: sql.Composable) -> tuple[sql.Composable, sql.Composable]:
+    """Compose what many keys are collected and compared as, row by row, and the type of an array of it."""
+    if len(columns) == 1 and _as_they_are(columns) == ["int8eq"]:
+        return sql.SQL("{}::bigint").format(of_row("r", columns[0])), sql.SQL("bigint[]")
+    text = sql.SQL('CASE WHEN {} THEN ({}) COLLATE pg_catalog."C" END').format(present, key_expression(columns, "r"))
+    return text, sql.SQL('text[] COLLATE pg_catalog."C"')
+
+
 def still_typed(columns: Sequence[Column]) -> sql.Composable:
     """See that the columns still are what they are compared as: else it is done carefully."""
     equal = _as_they_are(columns)

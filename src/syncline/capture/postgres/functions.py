@@ -14,6 +14,7 @@ from functools import lru_cache
 from psycopg import sql
 
 from syncline.capture.postgres.composing import (
+    compared_in_order,
     dollar_quoted,
     key_expression,
     lane,
@@ -166,8 +167,11 @@ def _bodies_of(columns: tuple[Column, ...], *, own: bool, by_row: bool, link: Li
         parts = shared | old | new | _marks(shared)
         ways = {name: part(name, **parts) for name in ("row_keys", "row_marks")}
         return _body("row", parts | ways), truncate
+    compared, array = compared_in_order(watch.columns, _present(watch, "r"))
     rows = {
         "key": key_expression(watch.columns, "r"),
+        "compared": compared,
+        "array": array,
         "distinct": sql.SQL("" if own else "DISTINCT "),
         "present": _present(watch, "r"),
         "where": sql.SQL("") if own else sql.SQL(" WHERE {}").format(_present(watch, "r")),
@@ -196,7 +200,7 @@ def _statement_body(watch: Watch, role: str, parts: Mapping[str, sql.Composable]
     ways = {
         **_marks(parts),
         "single": part(f"single_{role}", **parts),
-        "many": part(f"many_{role}", values=values, **_now_and_gone(watch, parts)),
+        "many": part(f"many_{role}", values=values, **_now_and_gone(role, watch, parts)),
         "many_carefully": part(f"many_{role}", values=values, **_singly(parts, same_texts(watch.columns))),
         # Of a child that gets or loses its parent only one of the two rows has a key.
         "nothing": sql.SQL("many := true" if watch.embed and role == "update" else "RETURN NULL"),
@@ -204,23 +208,27 @@ def _statement_body(watch: Watch, role: str, parts: Mapping[str, sql.Composable]
     return _body(role, {**parts, **ways}, body_of="statement")
 
 
-def _now_and_gone(watch: Watch, parts: Mapping[str, sql.Composable]) -> dict[str, sql.Composed]:
+def _now_and_gone(role: str, watch: Watch, parts: Mapping[str, sql.Composable]) -> dict[str, sql.Composed]:
     """Compose the marks of the keys that many rows have, and of those that they had: of very many in blocks."""
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in watch.columns)
     sizes = {"few": sql.Literal(FEW), "most": sql.Literal(BLOCK), "slice": sql.Literal(SLICE), "columns": columns}
     same = same_key(watch.columns)
 
-    def blocks(keys: str, of_rows: sql.Composable, rows: str, turn: str) -> sql.Composed:
-        slice_ = part("slice", **sizes, rows=sql.SQL(rows), turn=sql.SQL(turn))
-        return part("blocks", **parts, **sizes, of_rows=of_rows, keys=part(keys, **parts, rows=slice_, same=same))
+    def slice_of(rows: str, turn: str = "turns") -> sql.Composed:
+        return part("slice", **sizes, rows=sql.SQL(rows), turn=sql.SQL(turn))
 
-    singly = _singly(parts, same)
-    blocks_now = part(
-        "blocks_now",
-        blocks=blocks("keys", sql.SQL("mark_hint"), "changed", "turns"),
-        was_last=part("was_last_of_parents" if watch.embed else "was_last", **sizes),
-    )
-    blocks_gone = part("blocks_gone", blocks=blocks("keys_gone", parts["gone"], "before", "turn"))
+    def blocks(keys: str, of_rows: sql.Composable, rows: sql.Composable) -> sql.Composed:
+        return part("blocks", **parts, **sizes, of_rows=of_rows, keys=part(keys, **parts, rows=rows, same=same))
+
+    singly, hint = _singly(parts, same), sql.SQL("mark_hint")
+    if role == "update":
+        slices = {"slice_now": slice_of("changed"), "slice_before": slice_of("before")}
+        many = blocks("keys_of_array", hint, sql.SQL(""))
+        blocks_now = part("blocks_of_updated", **parts, **sizes, **slices, blocks=many)
+    else:
+        was_last = part("was_last_of_parents" if watch.embed else "was_last", **sizes)
+        blocks_now = part("blocks_now", blocks=blocks("keys", hint, slice_of("changed")), was_last=was_last)
+    blocks_gone = part("blocks_gone", blocks=blocks("keys_gone", parts["gone"], slice_of("before", "turn")))
     return {
         "now": part("now", **sizes, blocks_now=blocks_now, marks=singly["now"]),
         "gone": part("gone", blocks_gone=blocks_gone, marks=singly["gone"]),

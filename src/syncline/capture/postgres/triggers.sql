@@ -44,6 +44,9 @@ DECLARE
     mark_durable boolean;
     mark_rows bigint;
     turns bigint;
+    moved boolean;
+    keys_now {array};
+    keys_before {array};
 BEGIN
     {passed}BEGIN
         {single};
@@ -146,6 +149,22 @@ many := false;
                     EXIT WHEN {was_last};
                 END LOOP;
 
+-- name: blocks_of_updated
+-- In both tables the rows stand in the same order. Where they did not, keys would be looked for that have moved, no more.
+many := false;
+                moved := false;
+                LOOP
+                    SELECT array_agg(s.k) INTO keys_now FROM (SELECT {compared} AS k FROM {slice_now} AS r) AS s;
+                    {blocks}
+                    many := many OR mark_rows > 0;
+                    IF NOT moved THEN
+                        SELECT array_agg(s.k) INTO keys_before FROM (SELECT {compared} AS k FROM {slice_before} AS r) AS s;
+                        moved := keys_before IS DISTINCT FROM keys_now;
+                    END IF;
+                    turns := turns + 1;
+                    EXIT WHEN coalesce(cardinality(keys_now), 0) < {slice};
+                END LOOP;
+
 -- name: was_last
 mark_rows < {slice}
 
@@ -186,13 +205,18 @@ IF turns > 0 THEN
 -- whatever number of rows the first statement had: a nested loop would be quadratic.)
 {values}
             {now}
-            nested := current_setting('enable_nestloop');
-            PERFORM set_config('enable_nestloop', 'off', true);
-            {gone}
-            PERFORM set_config('enable_nestloop', nested, true);
+            IF turns IS NULL OR moved THEN
+                nested := current_setting('enable_nestloop');
+                PERFORM set_config('enable_nestloop', 'off', true);
+                {gone}
+                PERFORM set_config('enable_nestloop', nested, true);
+            END IF;
 
 -- name: keys
 SELECT {distinct}{key} AS k FROM {rows} AS r{where}
+
+-- name: keys_of_array
+SELECT {distinct}s.k::text AS k FROM (SELECT unnest(keys_now) AS k) AS s WHERE s.k IS NOT NULL
 
 -- name: keys_gone
 SELECT {distinct}{key} AS k FROM {rows} AS r WHERE {present} AND NOT EXISTS (SELECT FROM changed AS n WHERE {same})
