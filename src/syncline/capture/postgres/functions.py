@@ -43,7 +43,7 @@ _SETTINGS_OF: Mapping[str, tuple[str, ...]] = {
 _ENUM = "enum"
 _ANY = ("anyelement", "anycompatible")
 """Argument types that stand for one type each."""
-FEW, BLOCK, SLICE = 256, 500, 1_000_000
+FEW, BLOCK, SLICE = 256, 500, 500_000
 """From so many rows on a statement marks in blocks; at most about so many keys a block; rows of one turn."""
 _ID, _STEM = "\0id", "\0stem"
 """Stand for the entity in a body that is composed for many; PostgreSQL's names and texts have no such character."""

@@ -79,7 +79,7 @@ BEGIN
               CROSS JOIN LATERAL generate_series(0, l.parts - 1) AS part) AS b;
     ELSE
         INSERT INTO syncline.outbox (entity, lane, hint, key, event_type, payload)
-        SELECT mark.entity, syncline.lane_of(mark.entity, k), mark.hint, k, mark.event_type, mark.payload
+        SELECT mark.entity, (hashtextextended(k, mark.entity::bigint) & 63)::smallint, mark.hint, k, mark.event_type, mark.payload
         FROM unnest(mark.keys) AS k;
     END IF;
     IF marked > 0 THEN
