@@ -165,7 +165,12 @@ class Writer:
         self._application.tell("begin", self._slot, number, what, keys, *asked)
         told = self._told(lambda: do(self, keys, number), len(keys))
         self._application.trap.pass_by("request.done")
-        self._application.tell("end", self._slot, time.monotonic(), told)
+        ended = time.monotonic()
+        try:
+            phase = self._phase()[2]
+        except PhaseError:
+            phase = ""  # nobody knows; what was written, was
+        self._application.tell("end", self._slot, ended, told, phase)
 
     def _told(self, ask: Callable[[], Told], count: int) -> Told:
         try:

@@ -16,6 +16,8 @@ from typing import Any
 
 LIFE = 100_000
 """Numbers of a process's writes begin with how many processes were there before."""
+PROMISING = {"shadow", "ramp", "live"}
+"""Phases in which a delete was that of one that leaves a tombstone, if it was asked for and told in them."""
 DONE, ABSENT, THERE, REFUSED, UNKNOWN = "done", "absent", "there", "refused", "unknown"
 Value = int | None
 """The number of the write that a key is of; ``None``: there is no document."""
@@ -35,7 +37,8 @@ class Known:
     uncounted: int = 0
     """How often it has counted, and perhaps has."""
     life: int = -1
-    """The process that wrote it last through the service; -1: it was written past it, or by nobody."""
+    """The process that wrote it last through the service; -1: it was written past it, by nobody, or perhaps deleted in
+    `off`, where no tombstone is left, and rows stay until a repair."""
 
     @property
     def possible(self) -> set[Value]:
@@ -100,7 +103,7 @@ class Ledger:
         elif kind == "end":
             begun = self._open.pop(slot)
             self._remember(begun[4], line)
-            self._judge(begun, line[2], line[3])
+            self._judge(begun, *line[2:])
         elif kind == "read":
             if slot in self._open:  # who was killed before, and has begun anew
                 self._close(slot)
@@ -123,8 +126,9 @@ class Ledger:
             begun = self._open.pop(slot)
             self._judge(begun, 0.0, [UNKNOWN] * len(begun[4]))
 
-    def _judge(self, begun: list[Any], ended: float, outcomes: Sequence[str]) -> None:
-        _, slot, number, what, keys, *_ = begun
+    def _judge(self, begun: list[Any], ended: float, outcomes: Sequence[str], phase: str = "") -> None:
+        _, slot, number, what, keys, _, _, before = begun
+        unpromised = what["effect"] == "gone" and not {before, phase} <= PROMISING
         for key, outcome in zip(keys, outcomes, strict=True):
             self.outcomes[outcome] += 1
             known = self.known[slot, key]
@@ -132,7 +136,7 @@ class Ledger:
             counts = what["counts"]
             if outcome == DONE:
                 known.certain, known.counted = value, known.counted + counts
-                known.life = number // LIFE if what["by_service"] else -1
+                known.life = number // LIFE if what["by_service"] and not unpromised else -1
                 self.acknowledged += 1
                 self.last[slot] = max(self.last.get(slot, 0.0), ended)
             elif outcome == UNKNOWN:

@@ -21,8 +21,8 @@ def begin(number: int, what: dict[str, Any], *keys: str, at: float = 1.0, phase:
     return ["begin", 0, number, what, keys, at, at, phase]
 
 
-def end(*outcomes: str, at: float = 2.0) -> list[Any]:
-    return ["end", 0, at, outcomes]
+def end(*outcomes: str, at: float = 2.0, phase: str = "off") -> list[Any]:
+    return ["end", 0, at, outcomes, phase]
 
 
 def read(key: str, value: int | None, how: str = "any", *, in_ramp: bool = False, life: int = 1) -> list[Any]:
@@ -65,6 +65,15 @@ def test_what_is_right_is_not_named(tmp_path):
     assert list(ledger.against(documents, ["o0-1", "o0-3", "s00"])) == []
     assert list(ledger.against(documents, ["o0-1", "o0-3", "s00"])) == []
     assert (ledger.acknowledged, ledger.since(1.5), ledger.since(2.0)) == (2, {0}, set())
+
+
+@pytest.mark.parametrize(("phase", "wrong"), [("off", 0), ("dual_write", 0), ("ramp", 1)])
+def test_rows_of_what_was_deleted_in_off_may_be_read_in_a_ramp(tmp_path, phase, wrong):
+    """A delete leaves no tombstone there, so that nobody carries it."""
+    gone = GONE | {"by_service": True}
+    deleted = (begin(FIRST + 1, gone, "o0-1", phase=phase), end(DONE, phase=phase))
+    ledger = told(tmp_path, *PUT_DONE, *deleted, read("o0-1", FIRST, in_ramp=True))
+    assert len(ledger.wrong) == wrong
 
 
 @pytest.mark.parametrize(
