@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from syncline.config.documents import Documents
 from syncline.documents.opening import DocumentLink
@@ -16,7 +17,22 @@ from syncline.split.switching.gate import Mode
 from syncline.split.switching.install import install
 
 
-async def redeclare(documents: Documents, link: DocumentLink, was: Mapping[str, DocumentMapping]) -> int:
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """How far a collection is."""
+
+    collection: str
+    documents: int
+    """Written anew so far."""
+    finished: bool = False
+
+
+async def redeclare(
+    documents: Documents,
+    link: DocumentLink,
+    was: Mapping[str, DocumentMapping],
+    told: Callable[[Rewriting], None] = lambda _: None,
+) -> int:
     """Go over to the declaration of now; stopped anywhere, it is called again.
 
     Tables that are new get the gate and the capture first: nobody writes them past these.
@@ -25,6 +41,7 @@ async def redeclare(documents: Documents, link: DocumentLink, was: Mapping[str, 
         documents: the declaration of now.
         link: both sides.
         was: the collections, and under which declaration their rows are written.
+        told: called after each page of documents, and at the end of a collection.
 
     Returns:
         How many documents there are.
@@ -47,8 +64,14 @@ async def redeclare(documents: Documents, link: DocumentLink, was: Mapping[str, 
         if await way.captures(name):
             await way.install()
         remapping = Remapping(documents.url("target"), before, now)
+
+        async def on_page(count: int, name: str = name) -> None:
+            told(Rewriting(name, count))
+
         try:
-            done += await remapping.run()
+            count = await remapping.run(on_page)
+            told(Rewriting(name, count, finished=True))
+            done += count
         finally:
             await remapping.close()
     return done

@@ -10,8 +10,10 @@ from syncline.cli.boundary import invocation
 from syncline.cli.common import confirm, print_json, run, say
 
 if TYPE_CHECKING:
+    from syncline.cli.progress import Shown
     from syncline.config.documents import Documents
     from syncline.documents.installing import Plan
+    from syncline.phases.redeclaring import Rewriting
 
 DIFFERS = 1
 
@@ -45,6 +47,7 @@ async def _install(
     yes: bool,
     as_json: bool,
 ) -> bool:
+    from syncline.cli.progress import bars, lines
     from syncline.documents.installing import install, plan, statements
     from syncline.documents.opening import opened
     from syncline.phases.redeclaring import redeclare
@@ -62,7 +65,8 @@ async def _install(
         if done:
             confirm("Change both databases?", yes=yes)
             await install(link, wanted)
-            await redeclare(documents, link, wanted.anew)
+            with (lines if as_json else bars)(shown) as show:
+                await redeclare(documents, link, wanted.anew, show)
     if as_json:
         told = {
             "changes": wanted.summary,
@@ -77,6 +81,14 @@ async def _install(
         if wanted.anew:
             say(f"written anew, and brought back to MongoDB by `syncline worker`: {', '.join(wanted.anew)}")
     return wanted.changes
+
+
+def shown(step: Rewriting) -> Shown:
+    """Say how the progress of a collection whose rows are written anew is shown."""
+    from syncline.cli.progress import Shown
+
+    told = {"entity": step.collection, "rows": step.documents, "finished": step.finished}
+    return Shown(step.collection, step.collection, step.documents, None, finished=step.finished, fields=told)
 
 
 def _show(wanted: Plan) -> None:
