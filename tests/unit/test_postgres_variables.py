@@ -6,6 +6,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from syncline.config.postgres_variables import postgres_url
+from syncline.contrib.django.postgres_variables import postgres_settings
 from syncline.errors import ConfigError
 
 
@@ -29,6 +30,14 @@ def test_each_variable_arrives_whatever_it_holds():
         "password": "p@s/s%",
         "sslmode": "require",
     }
+
+
+def test_each_of_several_hosts_has_the_port_and_the_one_that_takes_writes_is_asked():
+    found = url(host="a.example.org,b.example.org", port="6543", name="shop")
+    assert (found["host"], found["port"]) == ("a.example.org,b.example.org", "6543,6543")
+    assert (found["sslmode"], found["target_session_attrs"]) == ("verify-full", "read-write")
+    django = postgres_settings({"POSTGRES_HOST": "a,b", "POSTGRES_NAME": "shop"})
+    assert (django["HOST"], django["OPTIONS"]["target_session_attrs"]) == ("a,b", "read-write")
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "/var/run/postgresql"])

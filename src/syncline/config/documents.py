@@ -76,9 +76,10 @@ class Documents:
                 hint="the two URLs are swapped: exchange them" if swapped else f"name {kind} there",
             )
         try:
-            return check(given)
+            checked = check(given)
         except ValueError as error:
             raise ConfigError(f"`url` in [{side}]: {error}") from None
+        return checked if side == "source" else urls.of_primary(checked)
 
 
 class DocumentSourceConfig(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
+from syncline.config.urls import of_primary
 from syncline.errors import ConfigError
 
 _MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -40,9 +41,9 @@ def postgres_url(env: Mapping[str, str]) -> str | None:
     tls = _tls(host, given["SSLMODE"], env.get("POSTGRES_SSLROOTCERT", "").strip())
     name = quote(given["NAME"], safe="")
     if host.startswith("/"):
-        return f"postgresql://{who}/{name}?{urlencode({'host': host, 'port': port} | tls)}"
-    shown = f"[{host}]" if ":" in host else host
-    return f"postgresql://{who}{shown}:{port}/{name}?{urlencode(tls)}"
+        return of_primary(f"postgresql://{who}/{name}?{urlencode({'host': host, 'port': port} | tls)}")
+    shown = ",".join(f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in host.split(","))
+    return of_primary(f"postgresql://{who}{shown}/{name}?{urlencode(tls)}")
 
 
 def is_local(host: str) -> bool:

@@ -58,6 +58,18 @@ def without_pooler(url: str) -> tuple[str, bool]:
     return address + ("?" + "&".join(kept) if kept else ""), declared
 
 
+def of_primary(url: str) -> str:
+    """Have libpq take the primary, where a URL of PostgreSQL names several servers and does not say which one.
+
+    By itself it takes the first that answers: a standby, which is read as it was a while ago, and takes no writes.
+    """
+    given = dict(map(_pair, filter(None, url.partition("?")[2].split("&"))))
+    hosts = url.partition("://")[2].partition("?")[0].rpartition("@")[2].partition("/")[0] or given.get("host", "")
+    if "," not in hosts or "target_session_attrs" in given:
+        return url
+    return f"{url}{'&' if given else '' if url.endswith('?') else '?'}target_session_attrs=read-write"
+
+
 def target_url(url: str) -> str:
     """Check the URL of a MongoDB, or of a PostgreSQL, which is returned as libpq knows it.
 

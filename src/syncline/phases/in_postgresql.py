@@ -12,9 +12,10 @@ import psycopg
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from syncline.config.urls import without_pooler
+from syncline.config.urls import of_primary, without_pooler
 from syncline.engines.postgres.documents.schema import PHASES
 from syncline.engines.postgres.target.session import translated
+from syncline.errors import TargetRefusedError
 from syncline.forking import after_fork, leave_to_parent
 from syncline.model.documents.query_shapes import QueryShape
 from syncline.phases.phase import phase_named
@@ -36,7 +37,7 @@ class InPostgreSQL:
     """
 
     def __init__(self, url: str, *, seconds: float = 2.0) -> None:
-        self._url, self._seconds = without_pooler(url)[0], seconds
+        self._url, self._seconds = of_primary(without_pooler(url)[0]), seconds
         self._session: psycopg.Connection[TupleRow] | None = None
         self._is_there = False
         self._sql: Mapping[str, str] = blocks("journal.sql", "syncline.phases")
@@ -58,6 +59,7 @@ class InPostgreSQL:
                     self._url,
                     **bounded("syncline phases", connect_seconds=_CONNECT_SECONDS, silent_seconds=self._seconds),
                 )
+            self._require_primary(self._session)
             limit = f"{int(self._seconds * 1000)}ms"
             try:
                 with self._session.transaction():
@@ -66,6 +68,15 @@ class InPostgreSQL:
             except psycopg.Error:
                 self._is_there = False  # somebody may have taken the tables away
                 raise
+
+    def _require_primary(self, session: psycopg.Connection[TupleRow]) -> None:
+        """See that phases are not read as they were a while ago; a standby that is promoted says so by itself."""
+        if session.info.parameter_status("in_hot_standby") == "on":
+            session.close()  # the next one may lead elsewhere
+            raise TargetRefusedError(
+                f"the PostgreSQL at {session.info.host}:{session.info.port} is a standby",
+                hint="name the primary, or all servers: of several the one that takes writes is taken",
+            )
 
     def rows(self, name: str, **values: Any) -> list[TupleRow]:
         """Run a statement of ours that reads."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg_pool import ConnectionPool
 
+from syncline.config.urls import of_primary
 from syncline.forking import after_fork, leave_to_parent
 from syncline.phases.repositories.phased import ShadowReader
 from syncline.phases.shadow import BlockingShadowReads, Read, Report
@@ -33,7 +34,7 @@ class Connections:
     """
 
     def __init__(self, url: str, size: int, seconds: float) -> None:
-        self._url, self._sizes = url, {False: size, True: SHADOW_READS}
+        self._url, self._sizes = of_primary(url), {False: size, True: SHADOW_READS}
         self._class = LimitedConnection.of(seconds)
         self._pools: dict[bool, ConnectionPool[LimitedConnection]] = {}
         self._lock = threading.Lock()

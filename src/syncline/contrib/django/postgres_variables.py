@@ -20,7 +20,7 @@ def postgres_settings(env: Mapping[str, str]) -> dict[str, Any]:
     """
     found = conninfo_to_dict(postgres_url(env))
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
-    options = {name: found[name] for name in ("sslmode", "sslrootcert") if name in found}
+    options = {name: found[name] for name in ("sslmode", "sslrootcert", "target_session_attrs") if name in found}
     return {
         "ENGINE": "django.db.backends.postgresql",
         **{ours: str(found.get(theirs, "")) for ours, theirs in names.items()},
