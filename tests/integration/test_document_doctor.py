@@ -143,6 +143,13 @@ def test_what_servers_say_of_themselves_is_judged(stage, monkeypatch):
     assert "is not encrypted | add tls=true" in found(stage, "tls", status=1)
 
 
+def test_what_keeps_the_gate_of_a_collection_that_went_over_is_said(stage):
+    gate = {"name": "tasks", "mode": "a", "number": 3, "opened": 3, "link": 2, "validated": True}
+    stage.mongo["syncline_phases"].insert_one({"_id": "phases", "version": 1, "gates": [gate]})
+    said = {one["check"]: one["message"] for one in stage.json("doctor", status=1)["findings"]}
+    assert said["gate"] == "tasks: kept by validator"
+
+
 def test_rights_and_places_are_read_as_they_are_meant():
     privileges = [
         {"resource": {"db": "", "collection": ""}, "actions": ["find"]},

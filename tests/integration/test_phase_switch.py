@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from typer.testing import CliRunner
 
 from syncline.capture.documents import wrap
+from syncline.cli.documents.install import shown as as_shown
 from syncline.cli.main import app
 from syncline.config.documents import Documents
 from syncline.documents.installing import install, plan
@@ -38,7 +39,7 @@ from syncline.errors import (
 from syncline.model.documents import Array, Collection, DocumentMapping, Field, Part
 from syncline.phases import Phase, under_way
 from syncline.phases.in_mongodb import InMongoDB
-from syncline.phases.redeclaring import redeclare
+from syncline.phases.redeclaring import Rewriting, redeclare
 from syncline.phases.repositories.postgres import PostgresRepository
 from syncline.phases.switching import watching
 from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
@@ -313,6 +314,18 @@ async def test_what_comes_late_while_postgresql_serves_is_not_carried_and_is_wri
     assert stage.documents_there() == {"a": 1}
 
 
+async def test_what_is_found_late_is_not_marked_once_postgresql_serves_no_more(stage):
+    """Nobody would bring it: MongoDB lets no link in, and the mark would wait until the next change of sides."""
+    await stage.switch(POSTGRESQL)
+    await stage.switch(MONGODB)
+    wrap(stage.bare).insert_one({"_id": "late", "n": 9})
+    session = Session(address_of_target(stage.documents))
+    async with opened(stage.documents) as link:
+        await write_strays_over(link, session, "tasks")
+    await session.aclose()
+    assert stage.sql("SELECT count(*) FROM syncline_back.waiting") == [(0,)]
+
+
 async def test_documents_that_can_be_no_rows_do_not_hide_what_comes_late(stage, application, monkeypatch):
     monkeypatch.setattr(watching, "STRAYS", 2)
     await stage.switch(POSTGRESQL)
@@ -383,7 +396,12 @@ async def test_rows_are_written_anew_under_another_declaration_and_come_back_whi
             await after.get("a")
         found = await plan(link, was=stage.documents)
         await install(link, found)
-        assert await redeclare(live, link, found.anew) == 1
+        steps: list[Rewriting] = []
+        assert await redeclare(live, link, found.anew, steps.append) == 1
+        assert [as_shown(one).fields for one in steps] == [
+            {"entity": "tasks", "rows": 1, "finished": False},
+            {"entity": "tasks", "rows": 1, "finished": True},
+        ]
         assert await redeclare(live, link, found.anew) == 0
         assert not (await plan(link)).changes
         assert stage.sql("SELECT title, n FROM postgres_tasks") == [("first", 1)]

@@ -14,6 +14,9 @@ VERIFICATION = f"{POSTGRES}/verification"
 TESTS = "tests/integration"
 IN_REPOSITORIES = f"{TESTS}/test_repositories.py"
 IN_PHASES = f"{TESTS}/test_phases.py"
+SAID = '{NUMBER: {"$max": [f"${NUMBER}", Int64(number)]}} if number else {}'
+VALIDATED = f"{TESTS}/test_phase_validator.py"
+OF_SEVERAL = "test_of_several_servers_the_primary_is_asked_and_a_standby_alone_is_refused_by_name"
 SIDES, CHANGES_SIDES = "syncline/phases/switching", f"{TESTS}/test_phase_switch.py"
 SERVED = f"{TESTS}/test_phase_switch_served.py"
 DATABASES_OF_DOCUMENTS = "tests/unit/test_document_databases.py"
@@ -4224,8 +4227,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{MONGO}/marked.py",
                 "MongoMarkedDocuments.mark_all",
-                '{"$set": {VERSION: DRAWN, MARK: ObjectId()}}',
-                '{"$set": {VERSION: DRAWN}}',
+                "ObjectId()",
+                '"$_sync.mark"',
             )
         ],
         [f"{PUMP}::test_after_a_restore_of_either_side_all_is_marked_and_swept"],
@@ -4641,7 +4644,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "switch-lower-number-passes",
         "a coordinator that was overtaken changes MongoDB's gate",
-        [Swap(f"{SIDES}/gates_in_mongodb.py", "GatesInMongoDB.change", "gate.number > number", "False")],
+        [Swap(f"{SIDES}/gates_in_mongodb.py", "_require_in_charge", "gate.number > number", "False")],
         [f"{CHANGES_SIDES}::test_a_closing_waits_for_a_process_that_has_not_learned_of_it"],
     ),
     Mutant(
@@ -4711,7 +4714,11 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "switch-old-numbers-are-looked-at",
         "a document that came late, when MongoDB was open again, is carried between two walks under its old number",
-        [Swap(f"{MONGO}/marked.py", "MongoMarkedDocuments.first", "{NUMBER: opened} if opened else {}", "{}")],
+        [
+            Swap(
+                f"{MONGO}/marked.py", "MongoMarkedDocuments.first", "{NUMBER: gate.opened} if gate.opened else {}", "{}"
+            )
+        ],
         [f"{FOLLOWING}::test_what_came_late_from_before_mongodb_was_opened_again_is_left_to_a_walk"],
     ),
     Mutant(
@@ -4750,6 +4757,94 @@ MUTANTS: Sequence[Mutant] = (
         "a copy changes the sides of the other one's collections",
         [Swap("syncline/phases/switching/changing.py", "change_sides", "await require_sides(link)", "None")],
         [f"{COPIED}::test_a_collection_of_a_copy_changes_no_sides"],
+    ),
+    Mutant(
+        "closed-without-the-validator",
+        "MongoDB is closed, and its validator admits what it did",
+        [
+            Swap(
+                f"{SIDES}/gates_in_mongodb.py",
+                "GatesInMongoDB.shut",
+                "self._admit(collection, gate, gate.number)",
+                "None",
+            )
+        ],
+        [f"{VALIDATED}::test_it_admits_the_number_of_whoever_may_write_at_each_moment"],
+    ),
+    Mutant(
+        "opened-without-the-validator",
+        "MongoDB is opened, or given to the link, and its validator still admits the closing's number",
+        [
+            Swap(
+                f"{SIDES}/gates_in_mongodb.py",
+                "GatesInMongoDB.change",
+                "verb is Verb.OPEN or (verb is Verb.LINK and found.mode != LINK)",
+                "False",
+            )
+        ],
+        [f"{VALIDATED}::test_it_admits_the_number_of_whoever_may_write_at_each_moment"],
+    ),
+    Mutant(
+        "cleared-without-the-number",
+        "who clears a mark does not say the number that the validator admits",
+        [Swap("syncline/engines/mongo/clearing.py", "Clearing._clear", "self._numbers.get(collection, 0)", "0")],
+        [f"{VALIDATED}::test_it_admits_the_number_of_whoever_may_write_at_each_moment"],
+    ),
+    Mutant(
+        "marked-without-the-number",
+        "who gives all documents a mark does not say the number that the validator admits",
+        [Swap("syncline/engines/mongo/marked.py", "said", SAID, "{}")],
+        [f"{VALIDATED}::test_marks_that_carriers_set_and_clear_say_the_number"],
+    ),
+    Mutant(
+        "late-collmods-stay",
+        "a validator that a late collMod has changed stays so",
+        [Swap(f"{SIDES}/watching.py", "Watch._turn", "await self._doubt(link, found)", "None")],
+        [f"{VALIDATED}::test_a_collmod_of_unknown_outcome_costs_its_number_and_one_that_comes_late_is_corrected"],
+    ),
+    Mutant(
+        "reopened-under-a-number-not-noted",
+        "MongoDB is opened without PostgreSQL, and its validator admits the closing's number",
+        [Swap(f"{SIDES}/gates_in_mongodb.py", "GatesInMongoDB.reopen", "self._drawn(collection, change)", "0")],
+        [f"{VALIDATED}::test_without_postgresql_it_is_opened_under_a_number_that_was_drawn_before"],
+    ),
+    Mutant(
+        "refused-by-the-gate-is-parked",
+        "what the validator refuses of the way back is parked, as if the document were wrong",
+        [
+            Swap(
+                "syncline/engines/mongo/written_back.py",
+                "DocumentTarget._put",
+                "if any(map(is_refusal_of_gate, errors)): ...",
+                "if False: ...",
+            )
+        ],
+        [f"{VALIDATED}::test_the_way_back_is_turned_away_by_the_validator_and_parks_nothing"],
+    ),
+    Mutant(
+        "strays-marked-whoever-serves",
+        "what comes late is marked for the way back, though MongoDB was opened again",
+        [Swap(f"{SIDES}/switching.sql", "mark", "AND mode = 'a'", "")],
+        [f"{CHANGES_SIDES}::test_what_is_found_late_is_not_marked_once_postgresql_serves_no_more"],
+    ),
+    Mutant(
+        "phases-of-a-standby",
+        "phases are read at a standby, as they were a while ago",
+        [
+            Swap(
+                "syncline/phases/in_postgresql.py",
+                "InPostgreSQL._require_primary",
+                'session.info.parameter_status("in_hot_standby") == "on"',
+                "False",
+            )
+        ],
+        [f"{TESTS}/test_phase_standby.py::{OF_SEVERAL}"],
+    ),
+    Mutant(
+        "the-first-of-several-servers",
+        "of several servers the first that answers is taken, a standby, too",
+        [Swap("syncline/config/urls.py", "of_primary", '"," not in hosts or "target_session_attrs" in given', "True")],
+        [f"{TESTS}/test_phase_standby.py::{OF_SEVERAL}"],
     ),
     Mutant(
         "reopened-after-the-announcement",
@@ -4824,7 +4919,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "phases-tombstones-hold-up-drains",
         "a tombstone that stays keeps its mark",
-        [Swap(f"{MONGO}/clearing.py", "Clearing.clear", "done.deleted_count < sum(map(len, gone))", "False")],
+        [Swap(f"{MONGO}/clearing.py", "Clearing._clear", "done.deleted_count < sum(map(len, gone))", "False")],
         [f"{TOMBSTONES}::test_a_late_write_of_the_way_back_does_not_insert_what_was_deleted_since"],
     ),
     Mutant(

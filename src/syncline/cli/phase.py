@@ -13,7 +13,19 @@ from syncline.cli.boundary import group
 from syncline.cli.common import ConfigOption, JsonOption, finite, keep_secret, print_json, print_table, run, say
 from syncline.cli.phase_rehearse import rehearse
 from syncline.cli.phase_restored import restored
-from syncline.cli.phase_shown import entry, evidence, in_effect, planned, process, reads, report, shown, since, was
+from syncline.cli.phase_shown import (
+    KEPT_OUT,
+    entry,
+    evidence,
+    in_effect,
+    planned,
+    process,
+    reads,
+    report,
+    shown,
+    since,
+    was,
+)
 from syncline.cli.split_move import ForceOption, ReasonOption, say_aside
 from syncline.cli.split_switch import STEPS, PauseOption, read_pause
 
@@ -102,6 +114,9 @@ def status(collection: CollectionsArgument = None, config: ConfigOption = None, 
         (row["collection"], row["phase"], reads(row), row["written_in"], since(row), in_effect(row)) for row in rows
     ]
     print_table(["collection", "phase", "reads", "written in", "since", "in effect"], table)
+    for row in rows:
+        if row["gate"]:
+            say_aside(f"{row['collection']}: {KEPT_OUT[row['gate']]}")
 
 
 @app.command("check")
@@ -192,6 +207,7 @@ def back(
     Exit status: 0 it is done; 3 it is not.
     """
     from syncline.phases.completing import reopen
+    from syncline.phases.leaving import without_validators
     from syncline.phases.phase import Phase
 
     limit = read_pause(pause)
@@ -211,6 +227,8 @@ def back(
             change = both.control.take_back(change, reason=reason)
             _say_missed(change)
             seconds = _waited(both.control, change, as_json=as_json)
+            if change.goal.phase is Phase.OFF:  # MongoDB is written as it was before: by whoever may
+                without_validators(both.documents, list(change.was))
     report(change, seconds, [], switched, as_json=as_json)
 
 

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 _MILLISECONDS = 1000
 _WRITTEN_IN = {"a": "MongoDB", "l": "PostgreSQL", "n": "neither: it changes sides"}
 """By the mode of MongoDB's gate, which is closed for good in ``complete``."""
+KEPT_OUT = {
+    "validator": "MongoDB's validator keeps out writers that do not ask its gate",
+    "leases": "nothing keeps out writers that do not ask MongoDB's gate; `syncline doctor` says why",
+}
+"""By what keeps the gate of a collection that went over."""
 
 
 def shown(name: str, standing: Standing, processes: Sequence[Process], gate: Gate | None) -> dict[str, Any]:
@@ -25,7 +30,8 @@ def shown(name: str, standing: Standing, processes: Sequence[Process], gate: Gat
     since = standing.since.isoformat(timespec="seconds") if standing.since else None
     told = {"collection": name, "phase": str(standing.phase), "percent": standing.percent, "number": standing.number}
     written_in = _WRITTEN_IN["l" if standing.phase == "complete" else gate.mode if gate else "a"]
-    return {**told, "since": since, "processes": len(processes), "behind": behind, "written_in": written_in}
+    told |= {"since": since, "processes": len(processes), "behind": behind, "written_in": written_in}
+    return {**told, "gate": ("validator" if gate.validated else "leases") if gate and gate.number else None}
 
 
 def reads(row: dict[str, Any]) -> str:

@@ -15,8 +15,11 @@ from syncline.config import redact
 from syncline.config.urls import host_of
 from syncline.documents.opening import DocumentLink
 from syncline.documents.standing import keeping, require_same
+from syncline.engines.mongo import gates
+from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.mongo.suitability import foreign
+from syncline.engines.mongo.validators import KeptBy, kept_by
 from syncline.engines.postgres.documents import inspection, schema
 from syncline.engines.postgres.documents.coming_back import ComingBack
 from syncline.engines.postgres.documents.keeping import Keeping, Kept
@@ -31,6 +34,7 @@ CLOCKS_APART = 60.0
 """Seconds by which the clocks of both servers may differ before somebody should look."""
 _INSTALL = "syncline install"
 _NEEDED = frozenset({"find", "insert", "update", "remove"})
+_PAST = "who does not ask it, another program, writes where nobody looks any more"
 _GUIDE = "see docs/how-to/mark-documents.md"
 
 Check = Callable[[], Awaitable[list[Finding]]]
@@ -58,6 +62,7 @@ class Doctor:
         if found and found[-1].level:
             return found
         checks = {"mongodb rights": self._mongo_rights, "collection": self._collections, "tls": self._mongo_tls}
+        checks |= {"gate": self._gate}
         return found + [one for name, check in checks.items() for one in await self._made(name, check)]
 
     async def _of_postgresql(self) -> list[Finding]:
@@ -117,6 +122,23 @@ class Doctor:
                 level, why = critical if one.grave else warning, "some writes are refused there, or not marked"
                 found.append(level("collection", f"{name}: {one}", why=why, fix=one.fix or _GUIDE))
         return found or [ok("collection", f"nothing is in the way of {', '.join(self._link.collections)}")]
+
+    async def _gate(self) -> list[Finding]:
+        """Say what keeps out writers that do not ask MongoDB's gate, of collections that went over."""
+        database = self._link.database
+        with translated():
+            there = await gates.read(database)
+            names = [name for name in self._link.collections if name in there and there[name].number]
+            kept = {name: await kept_by(database, name) for name in names if not there[name].validated}
+        found = [ok("gate", f"{name}: kept by {KeptBy.VALIDATOR}") for name in names if name not in kept]
+        for name, by in kept.items():
+            if by is KeptBy.NO_RIGHT:
+                fix = f'db.grantRolesToUser(USER, [{{role: "dbAdmin", db: "{database.name}"}}])'
+                found.append(warning("gate", f"{name}: kept by {by}", why=_PAST, fix=fix))
+            else:
+                by_next = f"{KeptBy.VALIDATOR} from the next change of sides on" if by is KeptBy.VALIDATOR else by
+                found.append(ok("gate", f"{name}: kept by {by_next}"))
+        return found
 
     async def _mongo_tls(self) -> list[Finding]:
         url = self._link.documents.url("source")

@@ -13,9 +13,11 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from syncline.capture.documents.field import FIELD, MARK
+from syncline.capture.documents.validator import Validator
 from syncline.config.urls import database_of
 from syncline.engines.mongo.gates import COLLECTION as PHASES
 from syncline.engines.mongo.gates import ID, Gate, gates_in
+from syncline.engines.mongo.validators import KeptBy, Validators
 from syncline.errors import ConfigError, PhaseError, SourceUnavailableError
 from syncline.forking import after_fork, leave_to_parent
 from syncline.phases.phase import Phase, phase_named
@@ -82,6 +84,26 @@ class InMongoDB:
         with _translated():
             found = self._phases.find_one({"_id": ID})
         return standings_in(found), gates_in(found)
+
+    def kept_by(self, collection: str) -> KeptBy:
+        """Ask by what a gate of a collection can be kept here."""
+        with _translated():
+            return Validators(self._phases.database).kept_by(collection)
+
+    def validators(self, collections: Sequence[str]) -> Mapping[str, Validator]:
+        """Read the validators of collections that are there."""
+        with _translated():
+            return Validators(self._phases.database).read(collections)
+
+    def admit(self, collection: str, number: int | None) -> None:
+        """Have a collection's validator admit exactly this number; ``None``: take ours away.
+
+        Raises:
+            SourceUnavailableError: what became of it is not known.
+
+        """
+        with _translated():
+            Validators(self._phases.database).admit(collection, number)
 
     def default(self) -> Phase | None:
         """Give the phase that processes have agreed on for collections that nobody has changed yet."""

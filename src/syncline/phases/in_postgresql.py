@@ -72,11 +72,12 @@ class InPostgreSQL:
     def _require_primary(self, session: psycopg.Connection[TupleRow]) -> None:
         """See that phases are not read as they were a while ago; a standby that is promoted says so by itself."""
         if session.info.parameter_status("in_hot_standby") == "on":
-            session.close()  # the next one may lead elsewhere
-            raise TargetRefusedError(
+            refused = TargetRefusedError(
                 f"the PostgreSQL at {session.info.host}:{session.info.port} is a standby",
                 hint="name the primary, or all servers: of several the one that takes writes is taken",
             )
+            session.close()  # the next one may lead elsewhere
+            raise refused
 
     def rows(self, name: str, **values: Any) -> list[TupleRow]:
         """Run a statement of ours that reads."""

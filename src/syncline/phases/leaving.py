@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from syncline.config.documents import Documents
 from syncline.documents.opening import DocumentLink
@@ -13,6 +14,7 @@ from syncline.model.entity import TableName
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.phase import Phase
 from syncline.phases.standing import Standings
+from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
 from syncline.phases.switching.opening import address_of_target
 from syncline.phases.switching.sides import POSTGRESQL, PostgresSide, asked, gate_name
 from syncline.phases.way_back import WayBack
@@ -29,11 +31,14 @@ class Leftovers:
     """Collections whose tables have a gate."""
     captured: bool
     """The way back is installed."""
+    validated: Sequence[str] = ()
+    """Collections with our validator."""
 
     @property
     def summary(self) -> list[str]:
         """Say what ``leave`` does, a line a step."""
         found = [f"remove the gate of the tables of {name}" for name in self.gates]
+        found += [f"take our validator from the collection {name}; your own is as it was" for name in self.validated]
         return found + (["end the capture of rows for the way back"] if self.captured else [])
 
 
@@ -51,7 +56,9 @@ async def leftovers(documents: Documents, link: DocumentLink) -> Leftovers:
         mongodb.close()
     _require_left(link.collections, standings, gates)
     found = await _guarded(documents, link.collections)
-    return Leftovers(found, await WayBack(documents, MongoBackGate(link.database)).is_installed())
+    installed = await WayBack(documents, MongoBackGate(link.database)).is_installed()
+    validated = [name for name in link.collections if name in gates and gates[name].validated]
+    return Leftovers(found, installed, tuple(validated))
 
 
 async def leave(documents: Documents, link: DocumentLink, found: Leftovers) -> None:
@@ -61,6 +68,7 @@ async def leave(documents: Documents, link: DocumentLink, found: Leftovers) -> N
         TableLockedError: a transaction holds a table, and does not end; run it again.
 
     """
+    await asked(partial(without_validators, documents, found.validated))
     for name in found.gates:
         side = PostgresSide(gate_name(name), POSTGRESQL, address_of_target(documents))
         try:
@@ -70,6 +78,16 @@ async def leave(documents: Documents, link: DocumentLink, found: Leftovers) -> N
             await side.aclose()
     if found.captured:
         await WayBack(documents, MongoBackGate(link.database)).leave()
+
+
+def without_validators(documents: Documents, collections: Sequence[str]) -> None:
+    """Take our validators from collections; who does not ask the gate may write them again. Blocking."""
+    mongodb = InMongoDB(documents.url("source"))
+    try:
+        for name in collections:
+            GatesInMongoDB(mongodb).without_validator(name)
+    finally:
+        mongodb.close()
 
 
 def _require_left(collections: Sequence[str], standings: Standings, gates: Mapping[str, Gate]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from syncline.engines.mongo.gates import NOBODY
 from syncline.errors import SynclineError
 from syncline.phases.changing import Control
 from syncline.phases.in_mongodb import InMongoDB
@@ -15,7 +16,6 @@ from syncline.phases.in_postgresql import InPostgreSQL
 from syncline.phases.phase import Phase
 from syncline.phases.shadow.report import AGAINST, COMPARED, Outcome
 from syncline.phases.standing import Process, Standing
-from syncline.phases.switching.gates_in_mongodb import NOBODY
 
 
 @dataclass(frozen=True, slots=True)

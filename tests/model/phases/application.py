@@ -30,7 +30,7 @@ def writers(scope: PhaseScope, state: State) -> Action:
         if gate.mode == "a" and process.lease != gate.opened:
             took = now(lease=gate.opened)
             yield ("process {} reads MongoDB's gate: opened {}", place, gate.opened), state._replace(processes=took)
-        if process.lease and scope.gate == "lease":
+        if process.lease and scope.gate != "validator":
             yield ("the lease of process {} runs out", place), state._replace(processes=now(lease=0))
         if process.stage == "idle" and process.lease and state.budget.writes:
             spent = state.budget._replace(writes=state.budget.writes - 1)
@@ -46,9 +46,10 @@ def writers(scope: PhaseScope, state: State) -> Action:
 def _executed(scope: PhaseScope, state: State, place: int) -> Action:
     process, gate, document = state.processes[place], state.gates[MONGO], state.document
     idle = put(state.processes, place, Process(lease=process.lease))
-    if scope.gate == "validator" and (gate.mode != "a" or gate.opened != process.number):
+    if scope.gate != "lease" and (gate.mode != "a" or gate.opened != process.number):
         yield ("write {} is refused by the validator", process.ident), state._replace(processes=idle)
-        return
+        if scope.gate == "validator":
+            return  # where there are both, a late collMod may have the validator admit it
     content = document.content | 1 << process.ident
     lost = scope.gate == "validator" and state.committed & ~document.content
     new = Document(True, highest_version(state) + 1, highest_mark(state) + 1, False, process.number, 0, content)

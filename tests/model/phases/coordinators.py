@@ -125,7 +125,7 @@ class _One:
         yield from self.on(self.other, "coordinator {} closes {}", LEASES, gates=gates)
 
     def leases(self) -> Action:
-        waits = self.scope.gate == "lease" and self.scope.waits_for_leases and self.other == MONGO
+        waits = self.scope.gate != "validator" and self.scope.waits_for_leases and self.other == MONGO
         if not (waits and any(each.lease for each in self.state.processes)):
             yield ("coordinator {}: no lease of before holds", self.number), self.to(LINK)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.model.phases.application import highest_mark, highest_version
 from tests.model.phases.scope import Action, PhaseScope
-from tests.model.phases.state import MARK_ONLY, MONGO, POSTGRES, Back, Carrier, Document, State
+from tests.model.phases.state import MARK_ONLY, MONGO, POSTGRES, Back, Carrier, Document, Gate, State
 
 
 def forward(scope: PhaseScope, state: State) -> Action:
@@ -32,7 +32,7 @@ def forward(scope: PhaseScope, state: State) -> Action:
 
 def _waits(scope: PhaseScope, state: State) -> bool:
     """Tell whether the link back may still insert a document where an application's tombstone is to be removed."""
-    return scope.gate == "lease" and scope.tombstones_wait and any(each.stage == "read" for each in state.backs)
+    return scope.gate != "validator" and scope.tombstones_wait and any(each.stage == "read" for each in state.backs)
 
 
 def _with(state: State, carrier: Carrier, **changes: object) -> State:
@@ -61,7 +61,16 @@ def _clear(scope: PhaseScope, state: State, carrier: Carrier) -> tuple[str, Stat
         return "finds nothing to clear", state
     if document.deleted and not _waits(scope, state):
         return "removes the tombstone", state._replace(document=Document(content=document.content))
-    return "clears the mark", state._replace(document=document._replace(mark=0))
+    admitted = _admitted(state.gates[MONGO])
+    number = max(document.number, admitted if scope.gate != "lease" and scope.clearing_says else 0)
+    if scope.gate == "validator" and number != admitted:
+        return "is refused by the validator", state
+    return "clears the mark", state._replace(document=document._replace(mark=0, number=number))
+
+
+def _admitted(gate: Gate) -> int:
+    """Give the number that the validator admits."""
+    return {"a": gate.opened, "l": gate.link}.get(gate.mode, gate.number)
 
 
 def _raise(_: PhaseScope, state: State, carrier: Carrier) -> tuple[str, State]:

@@ -35,7 +35,8 @@ class PhaseScope:
     backs: int = 1
     # -- the mechanisms
     gate: str = "validator"
-    """What stops late writers at MongoDB. validator: MongoDB itself. lease: nothing; they look at their lease."""
+    """What stops late writers at MongoDB. validator: MongoDB itself. lease: nothing; they look at their lease.
+    both: they look at their lease, and MongoDB refuses some of them."""
     looks_again: bool = True
     """lease: a write is acknowledged only if the lease that was read before it still holds after it."""
     waits_for_leases: bool = True
@@ -46,6 +47,8 @@ class PhaseScope:
     """What PostgreSQL's gate asks of a carrier: mode and number; mode; nothing."""
     adopts: bool = True
     """A marked document that was written under an older number of the gate gets the present one first."""
+    clearing_says: bool = True
+    """validator, both: who clears a mark says the number that the validator admits, and no lower one."""
     clears_marked: bool = True
     """Clearing compares the mark."""
     tickets: bool = True

@@ -14,6 +14,7 @@ BACK = PhaseScope(about="PostgreSQL serves, then MongoDB; 2 writes, 2 links back
 AGAIN = PhaseScope(about="there and back, 1 write", goals=2, writes=1)
 READS = PhaseScope(about="a reader, a writer", reads=1, writes=1)
 LEASE = replace(THERE, about="there; leases, 1 write", gate="lease", writes=1)
+BOTH = replace(LEASE, about="there; leases, a validator that is late at times", gate="both")
 AWAY = replace(LEASE, about="there; MongoDB is opened again without PostgreSQL", rescues=1)
 LATE = PhaseScope(about="back; a write of long ago arrives", begins=1, late=True, gate="lease", writes=1)
 LEASE_BACK = replace(BACK, about="back; leases", gate="lease")
@@ -28,6 +29,7 @@ SMALL: dict[str, PhaseScope | ValidatorScope | RestoreScope | EpochScope] = {
     "phases: leases": LEASE,
     "phases: leases, back": LEASE_BACK,
     "phases: leases, a late write": LATE,
+    "phases: leases and a validator": BOTH,
     "phases: opened again": AWAY,
     "phases: a restore": RestoreScope(about="a side is restored; 2 workers, 3 rounds"),
     "phases: validator": ValidatorScope(about="a validator, 3 coordinators, 1 fault", numbers=3, faults=1),
@@ -46,6 +48,8 @@ LARGE: dict[str, PhaseScope | ValidatorScope | RestoreScope | EpochScope] = {
     "phases: leases, there and back": replace(
         LEASE, about="there and back, 2 writes, 2 links", goals=2, writes=2, backs=2
     ),
+    "phases: leases and a validator, there and back": replace(BOTH, about="there and back, a crash", goals=2, faults=1),
+    "phases: leases and a validator, back": replace(LEASE_BACK, about="back; leases and a validator", gate="both"),
     "phases: leases, 2 processes": replace(LEASE, about="2 processes, 2 writes", processes=2, writes=2),
     "phases: leases, a crash": replace(LEASE, about="there and back, a crash or freeze", goals=2, faults=1),
     "phases: leases, a late write, 2 writes": replace(LATE, writes=2, backs=2),
@@ -64,10 +68,12 @@ MUTANTS: dict[str, PhaseScope | ValidatorScope | RestoreScope | EpochScope] = {
     name: replace(scope, about=name)
     for name, scope in {
         "phases: acknowledged without looking again": replace(LEASE, looks_again=False),
+        "phases: acknowledged without looking again, behind a late validator": replace(BOTH, looks_again=False),
         "phases: closed while leases hold": replace(LEASE, waits_for_leases=False),
         "phases: strays stay": replace(LATE, goals=0, writes_strays_over=False),
         "phases: carriers ask no gate": replace(LATE, kinds="p", forward_asks="nothing"),
         "phases: carriers ask for the mode alone": replace(LATE, begins=0, goals=2, kinds="p", forward_asks="mode"),
+        "phases: cleared without the validator's number": replace(THERE, writes=1, clearing_says=False),
         "phases: cleared without comparing": replace(THERE, clears_marked=False),
         "phases: the link back compares no tickets": replace(BACK, tickets=False),
         "phases: the link back compares no numbers": replace(LEASE_BACK, kinds="p", numbers=False),

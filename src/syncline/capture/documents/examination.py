@@ -9,6 +9,7 @@ from typing import Any
 from syncline.capture.documents.field import DELETED, FIELD, VERSION
 from syncline.capture.documents.indexes import MARKS, UNMARKED, admits_tombstones, expires
 from syncline.capture.documents.programs import Call, Program
+from syncline.capture.documents.validator import validator_in
 
 _CHARACTERS = "^[0-9a-f]{24}$"
 
@@ -81,7 +82,7 @@ def _of_options(options: Mapping[str, Any]) -> Iterator[Obstacle]:
     for kind in ("timeseries", "capped", "viewOn"):
         if options.get(kind):
             yield Obstacle(f"it is no plain collection ({kind}): its documents cannot be marked", grave=True)
-    validator = options.get("validator") or {}
+    validator = validator_in(options).rule
     if validator and not _admits(validator):
         yield Obstacle("the validator may refuse tombstones", f'admit them: {{"$or": [{{"{DELETED}": true}}, …]}}')
     schema = validator.get("$jsonSchema") or {}

@@ -15,7 +15,8 @@ from typing import Protocol, runtime_checkable
 from pymongo.errors import BulkWriteError
 
 from syncline.capture.documents.field import under
-from syncline.errors import UnknownOutcomeError
+from syncline.capture.documents.validator import is_of_gate
+from syncline.errors import GateClosedError, UnknownOutcomeError, UnmarkableError
 
 
 @dataclass(slots=True)
@@ -103,16 +104,23 @@ class GateOf:
 
 
 @contextmanager
-def passing(gate: WriteGate | None, collection: str) -> Iterator[None]:
+def passing(gate: WriteGate | None, collection: str, *, many: bool = False) -> Iterator[None]:
     """Pass the gate for writes of one collection, those of the block.
+
+    Args:
+        gate: whom to ask; ``None``: nobody, and the collection's validator lets in whoever it lets in.
+        collection: its name.
+        many: one statement writes several documents: those before the one that is refused are written.
 
     Raises:
         GateClosedError, MovedError, PhaseUnknownError: as ``WriteGate.admitted``; nothing is written.
         UnknownOutcomeError: the gate was closed, or not heard, meanwhile: the writes may have come too late.
+        UnmarkableError: there is no gate to ask, and MongoDB takes writes only of those who do.
 
     """
     if gate is None:
-        yield
+        with _without(collection):
+            yield
         return
     number = gate.admitted(collection)
     with gate.writing(collection, number) if isinstance(gate, WaitedFor) else nullcontext():
@@ -122,7 +130,34 @@ def passing(gate: WriteGate | None, collection: str) -> Iterator[None]:
             except BulkWriteError as error:  # it tells what was written of many
                 _require_held(gate, collection, number, error)
                 raise
+            except Exception as error:
+                if is_of_gate(error):
+                    raise _refused(collection, many=many) from error
+                raise
         _require_held(gate, collection, number)
+
+
+@contextmanager
+def _without(collection: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if is_of_gate(error):
+            raise UnmarkableError(
+                f"the validator of {collection} takes writes only of those who ask MongoDB's gate",
+                hint="give the wrapper `gate=phases` (JournalPhases); `syncline phase status` says where it is written",
+            ) from error
+        raise
+
+
+def _refused(collection: str, *, many: bool) -> Exception:
+    """Say what became of a statement that MongoDB itself has refused, since its gate was changed."""
+    if many:
+        return UnknownOutcomeError(
+            f"{collection} has changed sides: it is not known how many documents this has written",
+            hint="look what is there before it is done again",
+        )
+    return GateClosedError(f"{collection} is changing sides; nothing of this is written", hint="send it again")
 
 
 def _require_held(gate: WriteGate, collection: str, number: int, told: Exception | None = None) -> None:

@@ -12,10 +12,10 @@ from syncline.capture.documents.field import DELETED, FIELD, TOMBSTONE
 from syncline.capture.documents.filters import asks_for
 from syncline.capture.documents.programs import Call, Program
 from syncline.capture.documents.updates import tombstone
+from syncline.capture.documents.validator import INVALID, is_of_gate
 from syncline.errors import UnmarkableError
 
 DUPLICATE = 11000
-INVALID = 121
 TRIES = 100
 """A try fails only when somebody else has changed the same document since."""
 
@@ -92,7 +92,7 @@ def no_room(error: Any) -> Exception:
             f"a second tombstone does not fit into the unique index on {index}: both have no such field",
             hint=f'make the index partial: partialFilterExpression={{"{index}": {{"$exists": True}}}}',
         )
-    if error.code == INVALID:
+    if error.code == INVALID and not is_of_gate(error):
         return UnmarkableError(
             "the collection's validator refuses a tombstone",
             hint=f'admit tombstones in it: {{"$or": [{{"{DELETED}": true}}, …]}}',

@@ -71,15 +71,15 @@ class MarkedCollection:
         """Wrap the collection with other options."""
         return type(self)(self.bare.with_options(*args, **options), self.gate)
 
-    def _write(self, program: Program[Any]) -> Any:
+    def _write(self, program: Program[Any], *, many: bool = False) -> Any:
         if not self.bare.write_concern.acknowledged:
             raise UnmarkableError(
                 "a write of concern 0 does not tell what it met", hint="use a write concern of 1 or more"
             )
-        return self._passed(program)
+        return self._passed(program, many=many)
 
-    def _passed(self, program: Program[Any]) -> Any:
-        with passing(self.gate, self.bare.name):
+    def _passed(self, program: Program[Any], *, many: bool) -> Any:
+        with passing(self.gate, self.bare.name, many=many):
             return run(self.bare, program)
 
     # -- writes
@@ -101,7 +101,7 @@ class MarkedCollection:
 
     def update_many(self, filter: Any, update: Any, upsert: bool = False, **options: Any) -> Any:
         """Update documents."""
-        return self._write(writes.update("update_many", filter, update, {"upsert": upsert, **options}))
+        return self._write(writes.update("update_many", filter, update, {"upsert": upsert, **options}), many=True)
 
     def replace_one(self, filter: Any, replacement: Any, upsert: bool = False, **options: Any) -> Any:
         """Replace a document."""
@@ -113,7 +113,7 @@ class MarkedCollection:
 
     def delete_many(self, filter: Any, **options: Any) -> Any:
         """Delete documents."""
-        return self._write(writes.delete("update_many", filter, options))
+        return self._write(writes.delete("update_many", filter, options), many=True)
 
     def find_one_and_update(self, filter: Any, update: Any, projection: Any = None, **options: Any) -> Any:
         """Update a document and return it."""
@@ -194,8 +194,8 @@ class AsyncMarkedCollection(MarkedCollection):
 
     _run = staticmethod(arun)
 
-    async def _passed(self, program: Program[Any]) -> Any:
-        with passing(self.gate, self.bare.name):
+    async def _passed(self, program: Program[Any], *, many: bool) -> Any:
+        with passing(self.gate, self.bare.name, many=many):
             return await arun(self.bare, program)
 
 

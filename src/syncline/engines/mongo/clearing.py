@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from bson import ObjectId
+from bson import Int64, ObjectId
 from pymongo import DeleteMany, UpdateMany
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError
 
 from syncline.capture.documents.field import DELETED, LIVE, MARK, NUMBER, TICKET, TOMBSTONE, VERSION
+from syncline.capture.documents.validator import is_of_gate
 from syncline.engines.mongo import gates
 from syncline.engines.mongo.stored import sent
 from syncline.engines.mongo.writes import FORGETTABLE
@@ -46,21 +48,36 @@ class Clearing:
         self._settled: dict[str, int] = {}
         """By collection, the highest number of the gate whose opening is that long ago."""
         self._looked: dict[str, float] = {}
+        self._numbers: dict[str, int] = {}
+        """By collection, the number that its validator wants, where it has refused what says another one, or none."""
 
     def _collection(self, name: str) -> AsyncCollection[Any]:
         return self._database[name].with_options(write_concern=FORGETTABLE)
 
     async def clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
-        """Clear marks that are still those that were read, and remove such tombstones, or leave them without a mark."""
+        """Clear marks that are still those that were read, and remove such tombstones, or leave them without a mark.
+
+        Where a validator refuses documents as they would be, the gate was changed since they were written.
+        """
+        try:
+            await self._clear(collection, documents)
+        except BulkWriteError as refusal:
+            if not is_of_gate(refusal):
+                raise
+            self._numbers[collection] = await gates.admitted(self._database, collection)
+            await self._clear(collection, documents)
+
+    async def _clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
+        number = self._numbers.get(collection, 0)
         gone = _groups([one for one in documents if one.deleted])
         live = _groups([one for one in documents if not one.deleted])
         settled = self._settled.get(collection, 0)
-        writes = [_removing(group, settled) for group in gone] + [*map(_clearing, live)]
+        writes = [_removing(group, settled) for group in gone] + [_clearing(group, number) for group in live]
         if not writes:
             return
         done = await self._collection(collection).bulk_write(writes, ordered=False)
         if done.deleted_count < sum(map(len, gone)):
-            await self._collection(collection).bulk_write([*map(_clearing, gone)], ordered=False)
+            await self._collection(collection).bulk_write([_clearing(group, number) for group in gone], ordered=False)
             await self._look(collection)
 
     async def _look(self, collection: str) -> None:
@@ -87,10 +104,11 @@ def _removing(tombstones: Sequence[MarkedDocument], settled: int) -> DeleteMany:
     return DeleteMany(sent({**_those(tombstones), DELETED: True, NUMBER: {"$not": {"$gt": settled}}}), hint=BY_ID)
 
 
-def _clearing(documents: Sequence[MarkedDocument]) -> UpdateMany:
-    """Take the marks of documents away, or of tombstones."""
+def _clearing(documents: Sequence[MarkedDocument], number: int) -> UpdateMany:
+    """Take the marks of documents away, or of tombstones; say a number of the gate where one is wanted."""
     kind = TOMBSTONE if documents[0].deleted else LIVE
-    return UpdateMany(sent({**_those(documents), **kind}), {"$unset": {MARK: ""}}, hint=BY_ID)
+    cleared: dict[str, Any] = {"$unset": {MARK: ""}} | ({"$max": {NUMBER: Int64(number)}} if number else {})
+    return UpdateMany(sent({**_those(documents), **kind}), cleared, hint=BY_ID)
 
 
 def _those(documents: Sequence[MarkedDocument]) -> dict[str, Any]:

@@ -29,11 +29,18 @@ from syncline.capture.documents.gate import WriteGate, passing
 from syncline.capture.documents.indexes import MARKS
 from syncline.capture.documents.obstacles import DUPLICATE, no_room
 from syncline.capture.documents.updates import Pipeline, merged, replacement, tombstone
+from syncline.capture.documents.validator import is_refusal_of_gate
 from syncline.engines.mongo.errors import is_servers_own
 from syncline.engines.mongo.marked import marked_document, translated
 from syncline.engines.mongo.waiting import Held, oldest
 from syncline.engines.mongo.writes import DURABLE
-from syncline.errors import RefusedDocumentError, SourceUnavailableError, SynclineError, UnmarkableError
+from syncline.errors import (
+    GateClosedError,
+    RefusedDocumentError,
+    SourceUnavailableError,
+    SynclineError,
+    UnmarkableError,
+)
 from syncline.model.strict_bson import PLAIN, decoded, encoded
 from syncline.ports.document_writes import Action, Existing, Upsert, Write, Written
 from syncline.ports.documents import MarkedDocument, Standing
@@ -283,6 +290,8 @@ def _judged(error: Mapping[str, Any]) -> SynclineError | None:
     """Say why one of many was not written; None: there is a document of this key."""
     if error["code"] == DUPLICATE and _is_by_id(error):
         return None
+    if is_refusal_of_gate(error):
+        return GateClosedError("the collection is changing sides; nothing of this is written", hint="send it again")
     if is_servers_own(error):
         return SourceUnavailableError(f"MongoDB: {error['errmsg']}: it is not known whether this was written")
     return RefusedDocumentError(f"MongoDB: {error['errmsg']}")

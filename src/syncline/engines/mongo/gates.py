@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from syncline.engines.mongo import errors as mongo_errors
 
 COLLECTION, ID = "syncline_phases", "phases"
 """Where the phases stand, and the document that has them and the gates."""
-APPLICATION, LINK = "a", "l"
+APPLICATION, LINK, NOBODY = "a", "l", "n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,41 @@ class Gate:
     """The number under which it was opened last without PostgreSQL, which was away."""
     opened_at: int = 0
     """When it was opened to applications last, by MongoDB's clock in ms; 0: it was never closed."""
+    validated: bool = False
+    """The collection's validator admits one number, that of ``admits``."""
+
+    @property
+    def admitted(self) -> int:
+        """The number that each write has to say by the validator; 0: there is none."""
+        if not self.validated:
+            return 0
+        return {APPLICATION: self.opened, LINK: self.link}.get(self.mode, self.number)
+
+    @property
+    def carrying(self) -> int:
+        """The number that carriers say as they give versions and marks."""
+        return self.admitted or self.opened
+
+
+NEVER = Gate(APPLICATION, 0, 0, 0)
+"""Of a collection that never went over."""
+_FIELDS = frozenset(one.name for one in fields(Gate))
 
 
 def gates_in(document: Mapping[str, Any] | None) -> dict[str, Gate]:
     """Read the gates in the phases' document."""
     listed = (document or {}).get("gates", [])
-    return {one["name"]: Gate(**{name: value for name, value in one.items() if name != "name"}) for one in listed}
+    return {one["name"]: Gate(**{name: value for name, value in one.items() if name in _FIELDS}) for one in listed}
 
 
 async def read(database: AsyncDatabase[Any]) -> dict[str, Gate]:
     """Read them from a database."""
     return gates_in(await database[COLLECTION].find_one({"_id": ID}, {"gates": 1}))
+
+
+async def admitted(database: AsyncDatabase[Any], collection: str) -> int:
+    """Read the number that a collection's validator admits; 0: it has none of ours."""
+    return (await read(database)).get(collection, NEVER).admitted
 
 
 async def settled(database: AsyncDatabase[Any], collection: str, age: timedelta) -> int:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import bson
-from bson import ObjectId
+from bson import Int64, ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
@@ -31,9 +31,11 @@ from syncline.capture.documents.field import (
 )
 from syncline.capture.documents.indexes import MARKS, UNMARKED
 from syncline.capture.documents.obstacles import DUPLICATE
+from syncline.capture.documents.validator import is_of_gate
 from syncline.engines.mongo import gates
 from syncline.engines.mongo.clearing import BY_ID, GRACE, Clearing, still
 from syncline.engines.mongo.errors import RIGHTS, is_servers_own
+from syncline.engines.mongo.gates import Gate
 from syncline.engines.mongo.stored import DECODED_OR_NOT, RAW, sent
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import PrivilegeError, SourceError, SourceUnavailableError
@@ -61,19 +63,20 @@ class MongoMarkedDocuments:
 
     def __init__(self, database: AsyncDatabase[Any], *, grace: timedelta = GRACE) -> None:
         self._database, self._clearing = database, Clearing(database, grace)
-        self._openings: dict[str, int] = {}
-        """Under which number MongoDB was opened, by collection, as the last walk has read it."""
+        self._gates: dict[str, Gate] = {}
+        """What MongoDB's gate says, by collection, as the last walk has read it."""
 
     def _collection(self, name: str) -> AsyncCollection[Any]:
         return self._database[name].with_options(write_concern=DURABLE)
 
     async def pages(self, collection: str, size: int) -> AsyncIterator[Sequence[MarkedDocument]]:
         """Walk the index of marks, a batch of the server's at a time; many documents may have one mark."""
-        opened = await self._opened(collection)
-        with under(opened):
+        gate = await self._gate(collection)
+        opened = gate.opened
+        with under(gate.carrying):
             refused = await self._adopt(collection, size)
         if opened:
-            await self._take_over(collection, opened)
+            await self._take_over(collection, gate)
         with translated():
             # What comes between, under an older number, is taken over by the next walk.
             which = {**_MARKED, NUMBER: {"$gte": opened}} if opened else _MARKED
@@ -82,7 +85,7 @@ class MongoMarkedDocuments:
                 found, foreign = _documents(_all_decoded(batch) or cut(batch))
                 refused = refused or foreign
                 if found:
-                    with under(opened):
+                    with under(gate.carrying):
                         drawn_ = await self._drawn(collection, found)
                     yield drawn_
         if refused is not None:
@@ -90,11 +93,11 @@ class MongoMarkedDocuments:
 
     async def first(self, collection: str, size: int) -> Sequence[MarkedDocument]:
         """Read the first page in one command; see ``MarkedDocuments.first``."""
-        if (opened := self._openings.get(collection)) is None:
-            opened = await self._opened(collection)
+        if (gate := self._gates.get(collection)) is None:
+            gate = await self._gate(collection)
         command = {
             "find": collection,
-            "filter": {**_MARKED, **({NUMBER: opened} if opened else {})},
+            "filter": {**_MARKED, **({NUMBER: gate.opened} if gate.opened else {})},
             "sort": {MARK: 1},
             "hint": _BY_MARK,
             "limit": size,
@@ -105,24 +108,23 @@ class MongoMarkedDocuments:
         with translated():
             reply: Any = await self._database.command(command, codec_options=RAW)
         found, _ = _documents(DECODED_OR_NOT.cut(bytes(reply["cursor"].raw)))
-        with under(opened):
+        with under(gate.carrying):
             return await self._drawn(collection, found)
 
-    async def _opened(self, collection: str) -> int:
-        """Read under which number MongoDB was opened last; 0: it never gave a collection away."""
+    async def _gate(self, collection: str) -> Gate:
+        """Read what the gate says; one that opened MongoDB under 0 where a collection never went over."""
         with translated():
-            gate = (await gates.read(self._database)).get(collection)
-        self._openings[collection] = gate.opened if gate else 0
-        return self._openings[collection]
+            self._gates[collection] = (await gates.read(self._database)).get(collection, gates.NEVER)
+        return self._gates[collection]
 
-    async def _take_over(self, collection: str, opened: int) -> None:
+    async def _take_over(self, collection: str, gate: Gate) -> None:
         """Give the present number, and a new mark, to what is marked and was written under an older one.
 
         It was sent before MongoDB was closed, and came when it was open again: what brings rows back, late, would take
         its place, as it would any document of an older number.
         """
-        older = sent({**_MARKED, "$or": [{NUMBER: {"$lt": opened}}, {NUMBER: {"$exists": False}}]})
-        with under(opened), translated():
+        older = sent({**_MARKED, "$or": [{NUMBER: {"$lt": gate.opened}}, {NUMBER: {"$exists": False}}]})
+        with under(gate.carrying), translated():
             await self._collection(collection).update_many(older, [{"$set": {FIELD: drawn()}}], hint=_BY_MARK)
 
     async def _drawn(self, collection: str, found: Sequence[MarkedDocument]) -> Sequence[MarkedDocument]:
@@ -132,7 +134,8 @@ class MongoMarkedDocuments:
             return found
         which = {"_id": {"$in": low}, **_MARKED}
         below = sent({**which, VERSION: {"$lt": FLOOR}})
-        await self._collection(collection).update_many(below, [{"$set": {FIELD: drawn()}}])
+        with translated():
+            await self._collection(collection).update_many(below, [{"$set": {FIELD: drawn()}}])
         again = self._collection(collection).find_raw_batches(sent(which))
         read = [one async for batch in again for one in _documents(_all_decoded(batch) or cut(batch))[0]]
         return [one for one in (*found, *read) if one.version >= FLOOR]
@@ -189,12 +192,13 @@ class MongoMarkedDocuments:
 
     async def raise_above(self, collection: str, refused: Sequence[Outcome]) -> None:
         """Draw a version above the other side's, and a mark."""
+        number = said((await self._gate(collection)).admitted)
         await self._write(
             collection,
             [
                 UpdateOne(
                     sent(still(one.document)),
-                    [{"$set": {VERSION: {"$max": [one.version + 1, DRAWN]}, MARK: ObjectId()}}],
+                    [{"$set": {VERSION: {"$max": [one.version + 1, DRAWN]}, MARK: ObjectId(), **number}}],
                     hint=BY_ID,
                 )
                 for one in refused
@@ -203,15 +207,15 @@ class MongoMarkedDocuments:
 
     async def mark_all(self, collection: str) -> int:
         """Give every document a new mark and a higher version: the other side, or this one, was restored."""
+        marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId(), **said((await self._gate(collection)).admitted)}}]
         with translated():
-            marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId()}}]
             return (await self._collection(collection).update_many({}, marked)).matched_count
 
     async def mark_carried(self, collection: str) -> int:
         """Give those a new mark that another PostgreSQL had: they have a version, and no mark any more."""
         carried = {VERSION: {"$exists": True}, MARK: {"$exists": False}}
+        marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId(), **said((await self._gate(collection)).admitted)}}]
         with translated():
-            marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId()}}]
             return (await self._collection(collection).update_many(carried, marked)).matched_count
 
     async def absent(self, collection: str, ids: Sequence[Any]) -> Sequence[Any]:
@@ -230,9 +234,9 @@ class MongoMarkedDocuments:
 
         A document that is there, or comes meanwhile, stays.
         """
-        opened = await self._opened(collection)
-        with translated(), under(opened):
-            again = await self._mark_tombstones(collection, ids, opened)
+        number = (await self._gate(collection)).carrying
+        with translated(), under(number):
+            again = await self._mark_tombstones(collection, ids, number)
             which = self._collection(collection).with_options(RAW).find(sent({"_id": {"$in": list(ids)}}), {"_id": 1})
             there = {
                 bytes(one.raw) for one in await which.to_list()
@@ -249,9 +253,9 @@ class MongoMarkedDocuments:
                 done = int(error.details["nInserted"])
         return again + done
 
-    async def _mark_tombstones(self, collection: str, ids: Sequence[Any], opened: int) -> int:
+    async def _mark_tombstones(self, collection: str, ids: Sequence[Any], number: int) -> int:
         """Mark carried tombstones anew: rows of their keys have come since. A ticket goes, the number stays as high."""
-        ours = drawn(deleted=True) | ({"c": {"$max": [f"${NUMBER}", opened]}} if opened else {})
+        ours = drawn(deleted=True) | ({"c": {"$max": [f"${NUMBER}", number]}} if number else {})
         carried = sent({"_id": {"$in": list(ids)}, DELETED: True, MARK: {"$exists": False}})
         marking: list[Mapping[str, Any]] = [{"$set": {FIELD: ours}}, {"$unset": TICKET}]
         return (await self._collection(collection).update_many(carried, marking, hint=BY_ID)).modified_count
@@ -260,6 +264,11 @@ class MongoMarkedDocuments:
         if writes:
             with translated():
                 await self._collection(collection).bulk_write(writes, ordered=False)
+
+
+def said(number: int) -> dict[str, Any]:
+    """Give the number of the gate for ``$set`` in a pipeline, where one is to be said; one that is higher stays."""
+    return {NUMBER: {"$max": [f"${NUMBER}", Int64(number)]}} if number else {}
 
 
 def _tombstone(id_: Any) -> RawBSONDocument:
@@ -384,6 +393,8 @@ def translated() -> Iterator[None]:
             raise PrivilegeError(
                 said, hint="check user and password in MongoDB's URL; the user needs readWrite"
             ) from error
+        if is_of_gate(error):
+            raise SourceUnavailableError(f"MongoDB's gate was changed meanwhile: {said}") from error
         if _is_of_documents(error):
             raise SourceError(
                 said, hint=f"see the collection's validator and the document's size: {FIELD} is put into each document"

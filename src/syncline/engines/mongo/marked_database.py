@@ -16,9 +16,10 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from syncline.capture.documents import wrap
 from syncline.capture.documents.examination import Obstacle, obstacles
-from syncline.capture.documents.field import FIELD, LIVE, MARK, TOMBSTONE, VERSION, drawn
+from syncline.capture.documents.field import FIELD, LIVE, MARK, TOMBSTONE, VERSION, drawn, under
 from syncline.capture.documents.indexes import MARKS, UNMARKED
 from syncline.capture.documents.programs import arun
+from syncline.engines.mongo.gates import admitted
 from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.stored import RAW, sent
 from syncline.engines.mongo.waiting import Held, oldest
@@ -219,7 +220,7 @@ class MarkedDatabase:
     async def mark(self, collection: str, ids: Sequence[Any]) -> int:
         """Give documents that somebody has written a new mark and a higher version; tombstones stay as they are."""
         ours = self._database[collection].with_options(write_concern=DURABLE)
-        with translated(), pymongo.timeout(self._limit):
+        with translated(), pymongo.timeout(self._limit), under(await admitted(self._database, collection)):
             which = sent({"_id": {"$in": list(ids)}, **LIVE})
             return (await ours.update_many(which, [{"$set": {FIELD: drawn()}}])).modified_count
 

@@ -12,9 +12,10 @@ from bson import Int64, ObjectId
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
-from syncline.capture.documents.field import DRAWN, FIELD, FLOOR, LIVE, MARK, VERSION, drawn
+from syncline.capture.documents.field import DRAWN, FIELD, FLOOR, LIVE, MARK, VERSION, drawn, under
 from syncline.engines.mongo.errors import RIGHTS
-from syncline.engines.mongo.marked import apart, cut, of_somebody_else
+from syncline.engines.mongo.gates import admitted
+from syncline.engines.mongo.marked import apart, cut, of_somebody_else, said
 from syncline.engines.mongo.marked import translated as of_source
 from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.mongo.stored import DECODED_OR_NOT, RAW, pages, sent
@@ -144,7 +145,7 @@ class StoredMarks:
 
     async def _draw(self, collection: str, ids: Sequence[Any]) -> None:
         low = {"$or": [{FIELD: None}, {VERSION: {"$lt": FLOOR}}]}
-        with translated():
+        with translated(), under(await admitted(self._database, collection)):
             await self._collection(collection).update_many(
                 sent({"_id": {"$in": [*ids]}, **LIVE, **low}), [{"$set": {FIELD: drawn()}}]
             )
@@ -153,8 +154,8 @@ class StoredMarks:
         """Mark documents: a pump carries them, whatever the other side has."""
         if not ids:
             return 0
-        marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId()}}]
         with translated():
+            marked = [{"$set": {VERSION: DRAWN, MARK: ObjectId(), **said(await admitted(self._database, collection))}}]
             found = await self._collection(collection).update_many(sent({"_id": {"$in": [*ids]}}), marked)
         return found.matched_count
 

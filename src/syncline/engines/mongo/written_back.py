@@ -18,6 +18,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.collection import AsyncCollection
 
 from syncline.capture.documents.field import DELETED, DRAWN, FIELD, NUMBER, TICKET, VERSION
+from syncline.capture.documents.validator import is_refusal_of_gate
 from syncline.engines.mongo import errors as mongo_errors
 from syncline.engines.mongo.bson_order import order
 from syncline.engines.mongo.stored import RAW, sent
@@ -146,6 +147,9 @@ class DocumentTarget(MongoTarget):
             await self._halved(collection, written, refusal, report)
             return
         errors = list(mongo_errors.of(reply))
+        if any(map(is_refusal_of_gate, errors)):
+            self._numbers = {}
+            raise TargetGateError("MongoDB's gate was changed since the marks were read", gate=GATE)
         for error in errors:
             self._note(written[error["index"]], error, report)
         if reply["n"] - len(reply.get("upserted", ())) - reply["nModified"]:

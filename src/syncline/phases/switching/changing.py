@@ -11,11 +11,12 @@ from typing import Any
 from syncline.config.documents import Documents
 from syncline.documents.opening import opened
 from syncline.documents.standing import require_sides
+from syncline.engines.mongo.gates import NOBODY
 from syncline.errors import SwitchError, SynclineError, TargetUnavailableError
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.phase import Phase
 from syncline.phases.standing import Change
-from syncline.phases.switching.gates_in_mongodb import NOBODY, GatesInMongoDB, Wish
+from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB, Wish
 from syncline.phases.switching.opening import address_of_target, opened_switch, prepare
 from syncline.phases.switching.reopening import Reopening, unless_away
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL, asked

@@ -10,7 +10,6 @@ from syncline.engines.mongo.gates import MongoBackGate
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
 from syncline.phases.way_back import WayBack
-from syncline.split.switching.gate import Verb
 
 
 async def close_for_good(documents: Documents) -> None:
@@ -25,7 +24,6 @@ async def close_for_good(documents: Documents) -> None:
         gates = GatesInMongoDB(mongodb)
         for mapping in documents.mappings:
             name = mapping.collection.name
-            number = (await asyncio.to_thread(gates.read, name)).number
-            await asyncio.to_thread(gates.change, name, number, Verb.CLOSE)
+            await asyncio.to_thread(gates.close_for_good, name)
     finally:
         mongodb.close()

@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from syncline.engines.mongo.gates import APPLICATION, LINK, Gate, gates_in
+from syncline.engines.mongo.gates import APPLICATION, LINK, NEVER, NOBODY, Gate, gates_in
+from syncline.engines.mongo.validators import KeptBy
 from syncline.errors import NotMovingError, SupersededError, SwitchError
 from syncline.phases.in_mongodb import InMongoDB, standings_in
 from syncline.phases.phase import Phase
 from syncline.phases.standing import Process, Standing, Standings
 from syncline.split.switching.gate import Verb
 
-NOBODY = "n"
-_FIRST = Gate(APPLICATION, 0, 0, 0)
 _FAR = 1 << 20
 """A number so far above MongoDB's is no coordinator's: each is one above all that are known."""
 _NOW = -1
@@ -38,7 +37,7 @@ class GatesInMongoDB:
     def begin(self, collection: str) -> None:
         """Put a gate in place, open to applications; one that is there stays as it is."""
         if collection not in self._mongodb.read_all()[1]:
-            self._changed(collection, lambda gate, _: gate or _FIRST)
+            self._changed(collection, lambda gate, _: gate or NEVER)
 
     def read(self, collection: str) -> Gate:
         """Read a gate.
@@ -56,23 +55,88 @@ class GatesInMongoDB:
     def change(self, collection: str, number: int, verb: Verb) -> Gate:
         """Change a gate, once for a number and a verb.
 
+        A validator admits the number before the gate is opened; after a closing, ``shut`` has it admit nobody's.
+
         Raises:
             SupersededError: a coordinator with a higher number was here.
+            SwitchError: the validator cannot be changed; the gate is not either.
+            SourceUnavailableError: what became of it is not known: the number is not to be used again.
 
         """
+        found = self.read(collection)
+        _require_in_charge(found, number, collection)
+        validated = verb is Verb.CLOSE and self._may_be_shut(collection, found)
+        if verb is Verb.OPEN or (verb is Verb.LINK and found.mode != LINK):
+            self._admit(collection, found, number)
 
         def after(found: Gate | None, before: Any) -> Gate:
             gate = _there(found, collection)
-            if gate.number > number:
-                raise SupersededError(f"another coordinator than {number} is in charge of {collection}")
-            gate = _after(gate, number, verb)
+            _require_in_charge(gate, number, collection)
+            gate = replace(_after(gate, number, verb), validated=validated or gate.validated)
             settled = verb is Verb.OPEN or (verb is Verb.LINK and _in_postgresql(before, collection))
             return replace(gate, announced=gate.announced and not settled)
 
         return self._changed(collection, after)
 
+    def shut(self, collection: str, gate: Gate) -> None:
+        """Have the validator of a gate that was closed admit the closing's number, under which nobody writes.
+
+        Raises:
+            SourceUnavailableError: what became of it is not known: the number is not to be used again.
+
+        """
+        self._admit(collection, gate, gate.number)
+
+    def close_for_good(self, collection: str) -> Gate:
+        """Close a gate under a number that is nobody's."""
+        gate = self.change(collection, self.read(collection).number + _FAR, Verb.CLOSE)
+        self.shut(collection, gate)
+        return gate
+
+    def _admit(self, collection: str, gate: Gate, number: int) -> None:
+        if gate.validated:
+            self._mongodb.admit(collection, number)
+
+    def _may_be_shut(self, collection: str, gate: Gate) -> bool:
+        kept = self._mongodb.kept_by(collection)
+        if gate.validated and kept is not KeptBy.VALIDATOR:
+            raise SwitchError(
+                f"the validator of {collection} cannot be changed any more ({kept})",
+                hint="give MongoDB's user the action collMod (the role dbAdmin has it)",
+            )
+        return kept is KeptBy.VALIDATOR
+
+    def unmatched(self, collections: Sequence[str]) -> Mapping[str, Gate]:
+        """Find the gates whose validator does not admit what they say: somebody else changed it, or one came late."""
+        gates = self._mongodb.read_all()[1]
+        names = [name for name in collections if name in gates and gates[name].validated]
+        found = self._mongodb.validators(names) if names else {}
+        return {name: gates[name] for name in names if name in found and found[name].number != gates[name].admitted}
+
+    def doubt(self, collection: str, change: int) -> Gate:
+        """Close a gate whose validator is not as it says, under its own number, unless it was changed since.
+
+        Nobody gets through: the next coordinator has the validator admit a number of its own.
+        """
+
+        def after(found: Gate | None, _: Any) -> Gate:
+            gate = _there(found, collection)
+            return replace(gate, mode=NOBODY) if gate.change == change else gate
+
+        return self._changed(collection, after)
+
+    def without_validator(self, collection: str) -> bool:
+        """Take our validator away, where there is one; the user's own is as it was before."""
+        if not self._mongodb.read_all()[1].get(collection, NEVER).validated:
+            return False
+        self._changed(collection, lambda gate, _: replace(_there(gate, collection), validated=False))
+        self._mongodb.admit(collection, None)
+        return True
+
     def reopen(self, collection: str, change: int | None = None) -> Gate:
         """Open a gate again without PostgreSQL: no coordinator of before announces anything any more, or opens it.
+
+        Where there is a validator, the number is drawn first, by a change of its own: no two may have the same.
 
         Args:
             collection: the collection.
@@ -82,11 +146,14 @@ class GatesInMongoDB:
             SwitchError: it is not closed, or PostgreSQL may have been opened.
 
         """
+        drawn = self._drawn(collection, change)
 
         def after(before: Any) -> dict[str, Any]:
             gate = _there(gates_in(before).get(collection), collection)
             _require_reopenable(gate, before, collection, change)
-            number = gate.number + _FAR
+            if drawn and gate.number != drawn:
+                raise SwitchError(f"{collection} is being opened by somebody else")
+            number = drawn or gate.number + _FAR
             gate = replace(_after(gate, number, Verb.OPEN), reopened=number, change=before["version"] + 1)
             noted = _switch(before, collection) | {"number": number}
             return {
@@ -95,6 +162,20 @@ class GatesInMongoDB:
             }
 
         return gates_in(self._mongodb.replaced(after))[collection]
+
+    def _drawn(self, collection: str, change: int | None) -> int:
+        """Draw a number, and have the validator admit it; 0: there is none."""
+
+        def after(before: Any) -> dict[str, Any]:
+            gate = _there(gates_in(before).get(collection), collection)
+            _require_reopenable(gate, before, collection, change)
+            return {"gates": _listed(gates_in(before) | {collection: replace(gate, number=gate.number + _FAR)})}
+
+        if not self.read(collection).validated:
+            return 0
+        number = gates_in(self._mongodb.replaced(after))[collection].number
+        self._mongodb.admit(collection, number)
+        return number
 
     def behind(self, change: int) -> Sequence[Process]:
         """List the processes that may still write under what a gate said before a change: their lease holds."""
@@ -147,6 +228,11 @@ def _there(gate: Gate | None, collection: str) -> Gate:
     if gate is None:
         raise NotMovingError(f"MongoDB has no gate of {collection}")
     return gate
+
+
+def _require_in_charge(gate: Gate, number: int, collection: str) -> None:
+    if gate.number > number:
+        raise SupersededError(f"another coordinator than {number} is in charge of {collection}")
 
 
 def _in_postgresql(document: Any, collection: str) -> bool:

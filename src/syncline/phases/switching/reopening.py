@@ -16,10 +16,11 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from syncline.ending import end
+from syncline.engines.mongo.gates import NOBODY
 from syncline.errors import NamedDatabaseUnavailableError, SwitchAbortedError, SwitchError
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.phase import Phase
-from syncline.phases.switching.gates_in_mongodb import NOBODY, GatesInMongoDB
+from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
 from syncline.phases.switching.sides import asked
 from syncline.split.switching.gate import Session
 

@@ -64,6 +64,7 @@ class MongoSide:
         if verb is Verb.CLOSE:
             self._closed = gate.change
             await self.learned(gate.change, patience)
+            await asked(lambda: self._gates.shut(self._collection, gate))
         return _row(gate)
 
     async def learned(self, change: int, patience: timedelta) -> None:

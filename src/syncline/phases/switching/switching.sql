@@ -36,9 +36,13 @@ FROM syncline_gate.journal AS j JOIN syncline_gate.gate AS g USING (name)
 WHERE j.name = ANY(%(names)s::text[])
 
 -- name: mark
--- Those that are marked already are read soon.
+-- Those that are marked already are read soon. Only while PostgreSQL serves, which a closing waits for: what is marked
+-- later than that nobody would bring, as MongoDB lets no link in.
+WITH served AS MATERIALIZED (
+    SELECT FROM syncline_gate.gate WHERE name = %(gate)s AND mode = 'a' FOR SHARE
+)
 SELECT syncline.mark(e.id, pg_catalog.array_agg(u.key), 'R')
-FROM syncline.entity AS e CROSS JOIN unnest(%(keys)s::text[]) AS u (key)
+FROM syncline.entity AS e CROSS JOIN served CROSS JOIN unnest(%(keys)s::text[]) AS u (key)
 WHERE e.name = %(collection)s AND NOT EXISTS (
     SELECT FROM syncline.waiting AS o WHERE o.entity = e.id AND o.key = u.key AND o.hint <> 'G')
 GROUP BY e.id

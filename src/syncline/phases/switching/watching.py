@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from syncline.capture.documents.field import MARK
 from syncline.config.documents import Documents
 from syncline.documents.opening import DocumentLink, opened
 from syncline.ending import end
 from syncline.engines.mongo import gates
-from syncline.engines.mongo.gates import APPLICATION, LINK, Gate
+from syncline.engines.mongo.gates import APPLICATION, LINK, NOBODY, Gate
 from syncline.engines.mongo.marked import translated
 from syncline.engines.postgres.documents.coming_back import LINK as WAY_BACK
 from syncline.engines.postgres.documents.keys import key_text
@@ -22,10 +23,10 @@ from syncline.errors import NamedDatabaseError, NamedDatabaseUnavailableError, N
 from syncline.model.link import entered
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.switching.closing import close_for_good
-from syncline.phases.switching.gates_in_mongodb import NOBODY
+from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
 from syncline.phases.switching.opening import address_of_target, opened_switch
 from syncline.phases.switching.reopening import Reopening
-from syncline.phases.switching.sides import MONGODB, POSTGRESQL, gate_name
+from syncline.phases.switching.sides import MONGODB, POSTGRESQL, asked, gate_name
 from syncline.postgres.sql import blocks
 from syncline.split.switching.coordinator import PAUSE
 from syncline.split.switching.finishing import Outcome, finish
@@ -59,6 +60,7 @@ class Sides:
     """Those that PostgreSQL serves, with nothing under way."""
     unclosed: Sequence[str] = ()
     """Those that are complete, while MongoDB is not closed: the step was stopped before."""
+    complete: frozenset[str] = frozenset()
 
 
 class Watch:
@@ -93,7 +95,7 @@ class Watch:
         async with opened(self._documents) as link:
             session = Session(address_of_target(self._documents))
             mongodb = InMongoDB(self._documents.url("source"))
-            self._reopening = Reopening(mongodb)
+            self._reopening, self._gates = Reopening(mongodb), GatesInMongoDB(mongodb)
             try:
                 while not self._stopping.is_set():
                     await self._turn(link, session)
@@ -106,6 +108,7 @@ class Watch:
     async def _turn(self, link: DocumentLink, session: Session) -> None:
         try:
             found = await self._looked(link, session)
+            await self._doubt(link, found)
             if found.unclosed:
                 await close_for_good(self._documents.only(found.unclosed))
             for one in found.unsettled:
@@ -127,6 +130,17 @@ class Watch:
             raise
         self._reopening.answered()
         return found
+
+    async def _doubt(self, link: DocumentLink, found: Sides) -> None:
+        """Close gates whose validators are not as they say: the next look has a coordinator begin anew."""
+        busy = {one.collection for one in found.unsettled} | {*found.unclosed}
+        names = [name for name in link.collections if name not in busy]
+        for name, gate in (await asked(lambda: self._gates.unmatched(names))).items():
+            _LOG.warning("the validator of %s does not admit what MongoDB's gate says: it is changed anew", name)
+            if name in found.complete:
+                await asked(partial(self._gates.close_for_good, name))
+            else:
+                await asked(partial(self._gates.doubt, name, gate.change))
 
     async def _finished(self, left: Unsettled) -> None:
         async with opened_switch(self._documents, left.collection) as move:
@@ -171,18 +185,18 @@ async def look(link: DocumentLink, session: Session) -> Sides:
     unclosed = [name for name, gate in ours.items() if name in complete and gate.mode != NOBODY]
     here = {name: gate for name, gate in ours.items() if name not in complete}
     if not here:
-        return Sides(unclosed=unclosed)
+        return Sides(unclosed=unclosed, complete=complete)
     try:
         rows = await session.rows(_sql("sides"), {"names": [gate_name(name) for name in here]})
     except NotMovingError:
-        return Sides(unclosed=unclosed)
+        return Sides(unclosed=unclosed, complete=complete)
     there = {name: said for name, *said in rows}
     known = {name: there[gate_name(name)] for name in here if gate_name(name) in there}
     left = [name for name, (goal, phase, _, mode) in known.items() if not _settled(here[name], goal, phase, mode)]
     given_up = {name for name in left if _is_reopened(here[name])}
     unsettled = [Unsettled(name, leased=known[name][2], reopened=name in given_up) for name in left]
     served = [name for name in known if name not in left and here[name].mode == LINK]
-    return Sides(unsettled, served, unclosed)
+    return Sides(unsettled, served, unclosed, complete)
 
 
 async def unsettled(documents: Documents, collections: Sequence[str]) -> list[str]:
@@ -236,7 +250,7 @@ async def write_strays_over(link: DocumentLink, session: Session, collection: st
                     break
     if keys:
         with entered(WAY_BACK):
-            await session.rows(_sql("mark"), {"collection": collection, "keys": keys})
+            await session.rows(_sql("mark"), {"collection": collection, "gate": gate_name(collection), "keys": keys})
     return len(keys)
 
 
