@@ -39,7 +39,8 @@ LIMITS: Mapping[str, str] = MappingProxyType(
     }
 )
 LATER_SECONDS = 2.0
-_REFUSED = ("0A", "28", "42", "25006", "3D", "3F", "53100")
+_DISK_FULL = "53100"
+_REFUSED = ("0A", "28", "42", "25006", "3D", "3F", _DISK_FULL)
 """SQLSTATEs of a server that refuses, whatever row it is given: rights, a standby, no database, a full disk; a table, a
 column or a type that is gone."""
 _UNAVAILABLE = ("08", "40", "53", "55", "57", "58", "25", "XX")
@@ -143,6 +144,11 @@ def as_ours(error: psycopg.Error) -> TargetError:
     message = f"PostgreSQL: {first_line(error)}"
     if gate := gate_that_refused(error):
         return TargetGateError(first_line(error), gate=gate, hint=_GATE)
+    if state == _DISK_FULL:
+        return TargetRefusedError(
+            message,
+            hint="make room on the disk of the target's server: a worker goes on by itself, a command is run again",
+        )
     if state.startswith(_REFUSED):
         return TargetRefusedError(
             message, hint="see the role's rights and the server's state; Syncline goes on by itself"
