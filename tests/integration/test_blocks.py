@@ -144,6 +144,29 @@ def test_every_kind_of_statement_marks_its_keys(case: Case, statement: str, expe
     assert case.sql(IN_BLOCKS)[0][0] > 0
 
 
+@pytest.mark.parametrize(
+    ("type_", "key"),
+    [("int", "n"), ("uuid", "md5(n::text)::uuid"), ("text", "'key ' || n"), ("date", "'2000-01-01'::date + n")],
+)
+def test_a_bulk_update_marks_the_one_key_that_has_moved(database: str, type_: str, key: str) -> None:
+    with Case(database, [plain("moved", "moved")]) as case:
+        case.sql(f"CREATE TABLE moved (id {type_} PRIMARY KEY, n int)")
+        case.install()
+        case.sql(f"INSERT INTO moved SELECT {key}, n FROM generate_series(1, 600) AS n")
+        before = {key for (key,) in case.sql("SELECT id::text FROM moved")}
+        ((gone,),) = case.sql("SELECT id::text FROM moved WHERE n = 300")
+        case.forget()
+        case.sql("UPDATE moved SET n = n + 1000")
+        assert sorted((key, hint) for _, key, hint in case.marks()) == sorted((key, "U") for key in before)
+        case.forget()
+        case.sql(f"UPDATE moved SET id = CASE WHEN n = 1300 THEN {key} ELSE id END")
+        now = {key for (key,) in case.sql("SELECT id::text FROM moved")}
+        assert before - now == {gone}
+        assert sorted((key, hint) for _, key, hint in case.marks()) == sorted(
+            [*((key, "U") for key in now), (gone, "D")]
+        )
+
+
 def test_what_is_rolled_back_leaves_no_block(case: Case) -> None:
     with case.conn.transaction(force_rollback=True):
         case.sql(MANY)

@@ -308,6 +308,19 @@ MUTANTS: Sequence[Mutant] = (
         [f"{BLOCKS}::test_a_statement_is_taken_in_slices_and_blocks_are_bounded"],
     ),
     Mutant(
+        "moved-unseen",
+        "an update of many rows takes it that no key has moved",
+        [
+            Swap(
+                "syncline/capture/postgres/triggers.sql",
+                "blocks_of_updated",
+                "keys_before IS DISTINCT FROM keys_now",
+                "false",
+            )
+        ],
+        [f"{BLOCKS}::test_a_bulk_update_marks_the_one_key_that_has_moved"],
+    ),
+    Mutant(
         "moved-in-the-first-slice",
         "of the keys that a statement with very many rows takes away only the first are marked",
         [

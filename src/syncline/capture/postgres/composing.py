@@ -83,6 +83,11 @@ def compared_in_order(columns: Sequence[Column], present: sql.Composable) -> tup
     return text, sql.SQL('text[] COLLATE pg_catalog."C"')
 
 
+def are_short(columns: Sequence[Column]) -> bool:
+    """Tell whether very many such keys fit into an array: one that PostgreSQL refuses would fail the user's write."""
+    return bool(_as_they_are(columns))
+
+
 def still_typed(columns: Sequence[Column]) -> sql.Composable:
     """See that the columns still are what they are compared as: else it is done carefully."""
     equal = _as_they_are(columns)

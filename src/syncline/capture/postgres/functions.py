@@ -14,6 +14,7 @@ from functools import lru_cache
 from psycopg import sql
 
 from syncline.capture.postgres.composing import (
+    are_short,
     compared_in_order,
     dollar_quoted,
     key_expression,
@@ -221,7 +222,7 @@ def _now_and_gone(role: str, watch: Watch, parts: Mapping[str, sql.Composable]) 
         return part("blocks", **parts, **sizes, of_rows=of_rows, keys=part(keys, **parts, rows=rows, same=same))
 
     singly, hint = _singly(parts, same), sql.SQL("mark_hint")
-    if role == "update":
+    if role == "update" and are_short(watch.columns):
         slices = {"slice_now": slice_of("changed"), "slice_before": slice_of("before")}
         many = blocks("keys_of_array", hint, sql.SQL(""))
         blocks_now = part("blocks_of_updated", **parts, **sizes, **slices, blocks=many)

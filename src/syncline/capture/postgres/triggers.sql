@@ -151,6 +151,7 @@ many := false;
 
 -- name: blocks_of_updated
 -- In both tables the rows stand in the same order. Where they did not, keys would be looked for that have moved, no more.
+-- (Keys that may be long are looked for at once: an array has 1 GB at most.)
 many := false;
                 moved := false;
                 LOOP
@@ -205,7 +206,7 @@ IF turns > 0 THEN
 -- whatever number of rows the first statement had: a nested loop would be quadratic.)
 {values}
             {now}
-            IF turns IS NULL OR moved THEN
+            IF moved IS NOT FALSE THEN
                 nested := current_setting('enable_nestloop');
                 PERFORM set_config('enable_nestloop', 'off', true);
                 {gone}
