@@ -26,20 +26,20 @@ class Writer(threading.Thread):
     def __init__(self, on: Stage) -> None:
         super().__init__(daemon=True)
         self._on = on
-        self._stop = threading.Event()
+        self._over = threading.Event()
         self.committed: dict[str, float] = {}
 
     def run(self) -> None:
         with self._on.sql() as conn:
             began, number = time.monotonic(), 0
-            while not self._stop.wait(max(0.0, began + number / RATE - time.monotonic())):
+            while not self._over.wait(max(0.0, began + number / RATE - time.monotonic())):
                 key, note = 1 + number % OTHERS, f"{number:012d}"
                 conn.execute("UPDATE todo SET note = %s WHERE id = %s", (note, key))
                 self.committed[f"{key}/{note}"] = time.monotonic()
                 number += 1
 
     def stop(self) -> None:
-        self._stop.set()
+        self._over.set()
         self.join()
 
 
