@@ -96,29 +96,44 @@ async def background(
 
 
 async def _tasks(settings: Settings, target: Target, source: Source, plans: Plans, most_pause: float) -> None:
-    """Do backfills and sweeps, as they are asked for; ``most_pause`` is that between two looks at last."""
-    pause = TASK_SECONDS
-    async with opened_source(settings, keyed=True) as connection, contextlib.AsyncExitStack() as stack:
-        ranges = await open_ranges(settings, stack)
-        runner = Runner(
-            SqlMarking(connection, source.worker, ranges=ranges), plans.by_id, target, grace=settings.worker.grace
-        )
+    """Do backfills and sweeps, as they are asked for, on connections of their own while there are any.
+
+    ``most_pause`` is that between two looks at last.
+    """
+    pause, runner = TASK_SECONDS, None
+    async with contextlib.AsyncExitStack() as connections:
         while True:
+            ran = None
             try:
-                ran = await runner.run_next()
+                if await source.journal.tasks.find():
+                    runner = runner or await _runner(settings, target, source, plans, connections)
+                    ran = await runner.run_next()
+                else:
+                    runner = None
+                    await connections.aclose()
                 if ran is not None:
                     for name in (Notice.TASK_FAILED, Notice.TASK_HELD):
                         await source.journal.notices.end(name, ran.entity)
             except TargetUnavailableError:
-                ran = None  # the task stays; the pump says what the trouble is
+                pass  # the task stays; the pump says what the trouble is
             except SynclineError as error:
                 if error.retryable:
                     raise
-                ran = None  # it concerns one entity: the others go on
-                await tell_failure(source, runner.entity, error)
+                # It concerns one entity: the others go on.
+                await tell_failure(source, runner.entity if runner else "", error)
             pause = min(pause * SLOWER, most_pause) if ran is None else TASK_SECONDS
             if ran is None:
                 await asyncio.sleep(pause)
+
+
+async def _runner(
+    settings: Settings, target: Target, source: Source, plans: Plans, connections: contextlib.AsyncExitStack
+) -> Runner:
+    """Make what does tasks, on connections that are opened here."""
+    connection = await connections.enter_async_context(opened_source(settings, keyed=True))
+    ranges = await open_ranges(settings, connections)
+    marking = SqlMarking(connection, source.worker, ranges=ranges)
+    return Runner(marking, plans.by_id, target, grace=settings.worker.grace)
 
 
 async def _reinstall(settings: Settings) -> Mapping[str, SynclineError]:
