@@ -277,7 +277,8 @@ class MemoryTasks:
         return self._state.tasks.pop(task, None) is not None
 
     async def pressure(self, limit: int) -> Pressure:
-        return Pressure(min(limit, len(self._marks)), 0.0, len(self._state.alive()), time.time())
+        others = any(mark.hint in "IUDE" for mark in self._marks.values())
+        return Pressure(min(limit, len(self._marks)), 0.0, len(self._state.alive()), time.time(), others)
 
     async def newest_mark(self, entity: int) -> int | None:
         return max((number for number, mark in self._marks.items() if mark.entity == entity), default=None)

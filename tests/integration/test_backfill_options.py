@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -217,9 +219,10 @@ class Tasks:
         self.commit = 0.0
         self.commits = 0
         self.now = 0.0
+        self.others = False
 
     async def pressure(self, _limit: int) -> Pressure:
-        return Pressure(0, 0.0, 1, self.now)
+        return Pressure(0, 0.0, 1, self.now, self.others)
 
     async def advance(self, _task: Task) -> None:
         self.commits += 1
@@ -297,6 +300,27 @@ def test_by_default_there_is_a_rate_in_small_chunks():
     assert Pacer(Tasks(), Pace(), {"rate": 0}).pace.rate is None
     assert Pacer(Tasks(), Pace(), {"rate": 40}).size() == 20, "half a second's worth at most"
     assert Pacer(Tasks(), Pace(), {"full_throttle": True}).size() > 200
+
+
+async def test_the_rate_holds_while_others_change_records_and_not_when_nobody_has_for_a_while():
+    tasks = Tasks()
+    task, pace = Task(1, TaskKind.BACKFILL, 1, "test"), Pace(calm=timedelta(0), heeds_source=False)
+    pacer = Pacer(tasks, pace)
+    await pacer.ready(task, lambda _: None)
+    assert pacer.size() == pace.chunk
+    assert pacer.turn(pace.chunk) == {}
+    pacer.pace = replace(pace, calm=timedelta(hours=1))
+    assert pacer.size() == 200, "somebody may be there"
+    assert Pacer(tasks, pace, {"rate": 10_000}).size() == 200, "this one was asked for"
+    assert Pacer(tasks, pace, {"rate": 0}).size() == pace.chunk
+
+
+async def test_changes_of_an_application_are_told_from_marks_of_tasks(items):
+    tasks = items.runner().tasks
+    items.sql("SELECT syncline.mark(1::smallint, ARRAY['1'], 'B'), syncline.mark(1::smallint, ARRAY['1'], 'R')")
+    assert not (await tasks.pressure(100)).others
+    items.sql("UPDATE items SET id = id WHERE id = 2")
+    assert (await tasks.pressure(100)).others
 
 
 async def test_a_calm_source_is_looked_at_now_and_then():

@@ -302,8 +302,8 @@ async def test_batches_grow_with_the_backlog_up_to_the_limit(memory: Relay) -> N
     async with memory.worker():
         await memory.drained()
     sizes = [done.marks for done in memory.seen.batches]
-    assert sizes[0] == 100
-    assert max(sizes) == 5000
+    assert 100 <= sizes[0] <= 1000, "a block"
+    assert 4000 < max(sizes) <= 5000
     memory.assert_equal()
 
 

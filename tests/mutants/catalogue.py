@@ -22,6 +22,7 @@ SERVED = f"{TESTS}/test_phase_switch_served.py"
 DATABASES_OF_DOCUMENTS = "tests/unit/test_document_databases.py"
 PROTOCOL = f"{TESTS}/test_relay_protocol.py"
 BLOCKS = f"{TESTS}/test_blocks.py"
+UNDER_WAY = "tests/unit/test_blocks_under_way.py"
 BASICS = f"{TESTS}/test_relay_basics.py"
 BAD = f"{TESTS}/test_relay_rejections.py"
 UNIQUE = f"{TESTS}/test_relay_unique.py"
@@ -194,40 +195,92 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "remainder-lost",
         "a block goes when a part of it is acknowledged",
-        [Swap(f"{JOURNAL}/acknowledge.sql", "done_blocks", "WHERE NOT done GROUP BY", "WHERE false GROUP BY")],
+        [Swap(f"{JOURNAL}/acknowledge.sql", "parts", "WHERE NOT done GROUP BY", "WHERE false GROUP BY")],
         [f"{BLOCKS}::test_what_is_acknowledged_of_a_block_goes_and_the_rest_waits_as_it_was"],
         quick=True,
     ),
     Mutant(
         "remainder-as-it-was-read",
         "of two that acknowledge parts of a block the second puts back what the first has removed",
-        [Swap(f"{JOURNAL}/acknowledge.sql", "done_blocks", "FOR UPDATE OF b", "")],
+        [Swap(f"{JOURNAL}/acknowledge.sql", "parts", "FOR UPDATE OF b", "")],
         [f"{BLOCKS}::test_of_two_that_acknowledge_parts_at_once_each_leaves_what_the_other_has_left"],
     ),
     Mutant(
         "blocks-without-lease",
+        "whole blocks are removed under a lease that is lost",
+        [Swap(f"{JOURNAL}/acknowledge.sql", "whole", "AND b.lane IN (SELECT lane FROM held)", "")],
+        [f"{BLOCKS}::test_a_block_stays_as_it_is_when_the_lease_is_lost"],
+    ),
+    Mutant(
+        "parts-without-lease",
         "parts of blocks are removed under a lease that is lost",
-        [Swap(f"{JOURNAL}/acknowledge.sql", "done_blocks", "AND b.lane IN (SELECT lane FROM held)", "")],
-        [f"{BLOCKS}::test_a_block_stays_whole_when_the_lease_is_lost"],
+        [Swap(f"{JOURNAL}/acknowledge.sql", "parts", "AND b.lane IN (SELECT lane FROM held)", "")],
+        [f"{BLOCKS}::test_a_block_stays_as_it_is_when_the_lease_is_lost"],
     ),
     Mutant(
-        "reading-stops-within-a-block",
-        "of a block that was read in part so many keys fewer are read that the rest seems to be the end",
-        [Swap(f"{JOURNAL}/queries.sql", "read_marks", "- first_value(w.size) OVER so_far AS before", "AS before")],
-        [f"{BLOCKS}::test_marks_of_blocks_are_read_in_the_order_of_their_numbers_however_few_at_a_time"],
-    ),
-    Mutant(
-        "floor-above-blocks",
-        "the floor is raised to the lowest mark that a read has found, though another block has lower ones",
+        "history-without-blocks",
+        "of blocks that were done whole nothing is remembered",
         [
             Swap(
-                f"{POSTGRES}/floor.py",
-                "PostgresFloor.advance",
-                "candidate[0] if in_blocks is None else min(candidate[0], in_blocks - 1)",
-                "candidate[0]",
+                f"{JOURNAL}/acknowledge.py",
+                "_statement",
+                '("single", "whole", "parts")',
+                '("single", "parts")',
             )
         ],
-        [f"{BLOCKS}::test_no_floor_is_above_a_number_that_waits_in_a_block"],
+        [f"{BLOCKS}::test_parts_whole_blocks_and_single_marks_are_acknowledged_together"],
+    ),
+    Mutant(
+        "part-taken-for-the-whole",
+        "of a block with a key that is under way all goes with the others",
+        [
+            Swap(
+                "syncline/model/mark.py",
+                "Mark.parted",
+                "self._replace(keys=stays, whole=False)",
+                "self._replace(keys=stays)",
+            )
+        ],
+        [f"{UNDER_WAY}::test_what_is_under_way_is_left_of_a_block_and_found_again"],
+    ),
+    Mutant(
+        "two-writes-of-a-key-of-a-block",
+        "a key of a block is taken while it is under way",
+        [
+            Swap(
+                f"{RELAY}/underway.py",
+                "UnderWay._free_part",
+                "busy = self._keys[entity].intersection(keys)",
+                "busy = set()",
+            )
+        ],
+        [f"{UNDER_WAY}::test_what_is_under_way_is_left_of_a_block_and_found_again"],
+    ),
+    Mutant(
+        "key-of-a-block-forgotten",
+        "a key of a block that was passed over is not looked for again",
+        [
+            Swap(
+                f"{RELAY}/underway.py",
+                "UnderWay._free_part",
+                "self.skipped = self.skipped or not busy <= self._parts.get(block.seq, _NOTHING)",
+                "",
+            )
+        ],
+        [f"{UNDER_WAY}::test_what_is_under_way_is_left_of_a_block_and_found_again"],
+    ),
+    Mutant(
+        "reading-goes-on-behind-what-it-left",
+        "the next read begins behind marks for which there was no room between blocks",
+        [
+            Swap(
+                f"{POSTGRES}/states.py",
+                "as_marks",
+                "end = min(ends, default=rows[-1][0])",
+                "end = rows[-1][0]",
+            )
+        ],
+        [f"{UNDER_WAY}::test_marks_end_where_rows_or_blocks_were_cut_off"],
     ),
     Mutant(
         "blocks-for-the-release-before",
@@ -274,7 +327,7 @@ MUTANTS: Sequence[Mutant] = (
         [
             Swap(
                 f"{JOURNAL}/acknowledge.sql",
-                "done_blocks",
+                "parts",
                 "CASE WHEN r.last - r.first + 1 = r.size THEN '{}' ELSE r.seqs END",
                 "'{}'",
             )
@@ -391,7 +444,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "two-writes-of-one-key",
         "a key that is under way is read again",
-        [Swap(f"{RELAY}/underway.py", "UnderWay.take", "key in busy[entity]", "False")],
+        [Swap(f"{RELAY}/underway.py", "UnderWay._take_rows", "key in busy[entity]", "False")],
         [f"{PROTOCOL}::test_g4_a_key_is_in_one_write_at_a_time"],
         quick=True,
     ),
@@ -603,7 +656,7 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{POSTGRES}/floor.py",
                 "PostgresFloor.advance",
-                "oldest >= candidate[1]",
+                '(await self._statements.one("oldest_transaction"))[0] >= candidate[1]',
                 "True",
             )
         ],
@@ -630,7 +683,14 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "key-under-way-forgotten",
         "a mark that was passed over is not looked for again",
-        [Swap(f"{RELAY}/underway.py", "UnderWay.take", "self.skipped = self.skipped or not gone <= self._seqs", "")],
+        [
+            Swap(
+                f"{RELAY}/underway.py",
+                "UnderWay._take_rows",
+                "self.skipped = self.skipped or not passed_over <= self._seqs",
+                "",
+            )
+        ],
         [f"{PROTOCOL}::test_a_key_under_way_is_found_again"],
     ),
     Mutant(
@@ -1097,8 +1157,30 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "rate-forgotten",
         "chunks follow each other at once",
-        [Swap("syncline/backfill/pace.py", "Pacer.turn", "if self._rate is None:\n    return {}", "return {}")],
+        [
+            Swap(
+                "syncline/backfill/pace.py",
+                "Pacer.turn",
+                "{} if rate is None else {'not_before': self._due + count / rate}",
+                "{}",
+            )
+        ],
         [f"{TESTS}/test_backfill_options.py::test_a_rate_is_kept_chunk_by_chunk_and_across_a_kill"],
+    ),
+    Mutant(
+        "rate-lifted-beside-writers",
+        "the rate is lifted while an application changes records",
+        [
+            Swap(
+                "syncline/backfill/pace.py",
+                "Pacer._rate",
+                "time.monotonic() - self._others > calm.total_seconds()",
+                "True",
+            )
+        ],
+        [
+            f"{TESTS}/test_backfill_options.py::test_the_rate_holds_while_others_change_records_and_not_when_nobody_has_for_a_while"
+        ],
     ),
     Mutant(
         "condition-half-checked",
@@ -2969,8 +3051,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{JOURNAL}/queries.sql",
                 "read_marks",
-                "AND no_copy_holds() ORDER BY seq LIMIT %(limit)s) AS w",
-                "ORDER BY seq LIMIT %(limit)s) AS w",
+                "AND no_copy_holds() ORDER BY seq LIMIT %(blocks)s) AS w",
+                "ORDER BY seq LIMIT %(blocks)s) AS w",
             ),
         ],
         [f"{COPY}::test_marks_and_sweeps_wait_while_a_table_is_copied_and_others_go_on"],
@@ -3470,8 +3552,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/reader.py",
                 "Reader.next",
-                "self._take(marks, held, number, started, admission)",
-                "self._take(marks, held, number, started, self._admission())",
+                "self._take(marks, held, number, started, admission, most=most)",
+                "self._take(marks, held, number, started, self._admission(), most=most)",
             )
         ],
         [f"{TESTS}/test_memory_core.py::test_what_a_gate_has_said_is_taken_before_the_marks_are_read"],

@@ -33,6 +33,8 @@ FEW = 50
 """Keys in so small a chunk that nobody feels it."""
 RATE = 10_000
 """Records a second by default: a machine that has room for the application has room for these."""
+CALM = timedelta(seconds=2)
+"""When nobody else has changed a record for so long, there is no application to leave room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Pace:
     """Wait while the oldest of them is older."""
     rate: int | None = RATE
     """Records a second at most; ``None``: no limit."""
+    calm: timedelta | None = None
+    """When nobody else has changed a record for so long, the rate does not hold until somebody does."""
     heeds_source: bool = True
     """Stand back while the source takes longer than usual."""
     pause: timedelta = timedelta(milliseconds=100)
@@ -72,6 +76,7 @@ class Pace:
             max_queue=int(options.get("max_queue") or pace.max_queue),
             max_lag=pace.max_lag if lag is None else timedelta(seconds=float(lag)),
             rate=pace.rate if rate is None else int(rate) or None,
+            calm=pace.calm if rate is None else None,
         )
 
 
@@ -102,16 +107,20 @@ class Pacer:
         self._ahead = 0.0
         """By how much the source's clock is ahead of ours, when it was asked last."""
         self._going = False
-        """A chunk was marked here: what is behind since is made up for; a restart gives no extra chunk."""
+        """A chunk was marked here under the rate: what is behind since is made up for; a restart gives none extra."""
         self._due = 0.0
         self._behind = 0.0
         self._sharing = 1
+        self._others = time.monotonic()
+        """When marks of changes were seen last, or the first look is yet to come."""
 
     @property
     def _rate(self) -> int | None:
-        """Its part of the rate that it shares with others."""
-        rate = self.pace.rate
-        return None if rate is None else max(1, rate // self._sharing)
+        """Its part of the rate that it shares with others, while there is one."""
+        rate, calm = self.pace.rate, self.pace.calm
+        if rate is None or (calm is not None and time.monotonic() - self._others > calm.total_seconds()):
+            return None
+        return max(1, rate // self._sharing)
 
     async def ready(self, task: Task, waiting: Callable[[str], None]) -> None:
         """Return when the next chunk may be marked; the claim is kept meanwhile.
@@ -143,10 +152,9 @@ class Pacer:
 
     def turn(self, count: int) -> dict[str, float]:
         """Give what to note in the task's progress after marking: no next chunk before this time of the source."""
-        if self._rate is None:
-            return {}
-        self._going = True
-        return {"not_before": self._due + count / self._rate}
+        rate = self._rate
+        self._going = rate is not None
+        return {} if rate is None else {"not_before": self._due + count / rate}
 
     def took(self) -> None:
         """Fit the next chunk's size to the time that this one took."""
@@ -165,6 +173,8 @@ class Pacer:
             pace = self.pace = self._asked.asked(task.options)
             found = await self._tasks.pressure(pace.max_queue)
             self._ahead = found.now - time.monotonic()
+            if found.others:
+                self._others = time.monotonic()
             if found.queue < pace.max_queue and (found.age <= pace.max_lag.total_seconds() or found.queue == 0):
                 return
             now = time.monotonic()
@@ -202,7 +212,8 @@ class Pacer:
         self._latency.note(statistics.median(took), at=time.monotonic())
 
     async def _has_turn(self, task: Task, waiting: Callable[[str], None]) -> None:
-        if self._rate is None:
+        rate = self._rate
+        if rate is None:
             return
         now = time.monotonic() + self._ahead
         due = float(task.progress.get("not_before", now))
@@ -210,7 +221,7 @@ class Pacer:
         self._behind = min(max(-left, 0.0), MOST_BEHIND_SECONDS) if self._going else 0.0
         self._due = now + left if left > 0 else now - self._behind
         if left > 0:
-            waiting(f"keeps to {self._rate:,} a second")
+            waiting(f"keeps to {rate:,} a second")
             await asyncio.sleep(left)
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from syncline.backfill.latency import Latency
 from syncline.backfill.marking import Backfill
-from syncline.backfill.pace import Pace, Pacer
+from syncline.backfill.pace import CALM, Pace, Pacer
 from syncline.backfill.permit import Permit
 from syncline.backfill.sweep import Sweep
 from syncline.errors import SourceError, SynclineError, TaskDroppedError
@@ -73,7 +73,7 @@ class Runner:
         """May be exchanged when the entities' tables change; a running task keeps the plan that it began with."""
         self._target = target
         self.reverse = target.reverse
-        self._pace = pace or Pace()
+        self._pace = pace or Pace(calm=CALM)
         self._on_progress = on_progress or (lambda _: None)
         self._grace = grace
         self._latency = Latency()

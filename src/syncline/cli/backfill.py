@@ -61,7 +61,11 @@ def backfill(
         str | None, typer.Option(metavar="FILE", help="Only these keys of ENTITY, one a line; - is standard input.")
     ] = None,
     rate: Annotated[
-        int | None, typer.Option(help="Mark so many records a second at most; 0: no limit. [default: 10000]", min=0)
+        int | None,
+        typer.Option(
+            help="Mark so many records a second at most; 0: no limit. [default: 10000, while others change records]",
+            min=0,
+        ),
     ] = None,
     max_queue: Annotated[
         int | None, typer.Option(help="Wait while so many changes wait to be applied. [default: 20000]", min=1)

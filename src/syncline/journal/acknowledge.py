@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from syncline.model.link import Link, current
+from syncline.model.mark import Mark
 from syncline.ports import Acknowledgement as Acknowledgement  # noqa: PLC0414  for the relay, for now
-from syncline.postgres.arrays import integers
+from syncline.postgres.arrays import integers, texts
 from syncline.postgres.connection import Connection, encoding_of, sayable
 from syncline.postgres.dialect import Dialect, statements
 
@@ -25,45 +27,34 @@ def statement(
     rejected: bool,
     unpark: bool,
     documents: bool,
-    blocks: bool = False,
+    whole: bool = False,
+    parts: bool = False,
 ) -> str:
-    """Compose the acknowledgement from the parts that this one needs."""
-    wanted = tuple(
-        _names(history=history, absent=absent, rejected=rejected, unpark=unpark, documents=documents, blocks=blocks)
-    )
-    return _statement(dialect, wanted, current())
-
-
-def _names(*, history: bool, absent: bool, rejected: bool, unpark: bool, documents: bool, blocks: bool) -> list[str]:
-    names = ["held", "done_blocks" if blocks else "done", "bad" if rejected else "all_good"]
+    """Compose the acknowledgement from the parts that this one needs; ``whole`` and ``parts`` are of blocks."""
+    marks = ["whole"] * whole + ["parts"] * parts
+    names = ["held", *(["single", *marks, "done_of_all"] if marks else ["done"]), "bad" if rejected else "all_good"]
     if unpark:
         names.append("clear")
     if absent:
         names.append("again")
     if history:
         names.append("remember_documents" if documents else "remember")
-    return names
+    return _statement(dialect, tuple(names), current())
 
 
 @cache
 def _statement(dialect: Dialect, names: tuple[str, ...], link: Link) -> str:
     del link  # the texts are its
-    parts = statements("acknowledge.sql", dialect, comment=False)
+    parts = dict(statements("acknowledge.sql", dialect, comment=False))
+    every = " UNION ALL ".join(parts[f"of_{name}"] for name in ("single", "whole", "parts") if name in names)
+    parts["done_of_all"] = f"done AS ({every})"
     text = f"/* syncline */ WITH {', '.join(parts[name] for name in names)} SELECT lane FROM held"  # noqa: S608  ours
     return _UNIQUE.sub(lambda found: parts["unique_key"].format(found[1]), text)
 
 
 def parameters(ack: Acknowledgement, connection: Connection) -> dict[str, Any]:
     """Turn an acknowledgement into the statement's parameters (``worker`` and ``grace`` come from elsewhere)."""
-    blocks = {mark[6] for mark in ack.marks} - {0}
-    values: dict[str, Any] = {
-        "seqs": integers([mark[0] for mark in ack.marks if not mark[6]] if blocks else [mark[0] for mark in ack.marks]),
-        "lanes": list(ack.leases),
-        "epochs": list(ack.leases.values()),
-    }
-    if blocks:
-        values["blocks"] = integers(sorted(blocks))
-        values["block_seqs"] = integers([mark[0] for mark in ack.marks if mark[6]])
+    values = numbers(ack.marks) | {"lanes": list(ack.leases), "epochs": list(ack.leases.values())}
     if ack.absent:
         values["absent_entities"], values["absent_lanes"], values["absent_keys"] = map(
             list, zip(*ack.absent, strict=True)
@@ -79,6 +70,18 @@ def parameters(ack: Acknowledgement, connection: Connection) -> dict[str, Any]:
         encoding = encoding_of(connection)
         values["doc_bodies"] = [_storable(text, encoding) for text in ack.documents.values()]
     return values
+
+
+def numbers(marks: Sequence[Mark]) -> dict[str, Any]:
+    """Say which marks are meant: rows of the outbox and whole blocks by their numbers, parts by number and key."""
+    parts = [mark for mark in marks if mark[6] is not None and not mark.whole]
+    return {
+        "seqs": integers([mark[0] for mark in marks if mark[6] is None]),
+        "whole": integers([mark[0] for mark in marks if mark[6] is not None and mark.whole]),
+        "parted": integers({mark.seq for mark in parts}),
+        "block_of": integers([mark.seq for mark in parts for _ in mark.all_keys]),
+        "block_keys": texts([key for mark in parts for key in mark.all_keys]),
+    }
 
 
 def _storable(text: str, encoding: str | None) -> str:

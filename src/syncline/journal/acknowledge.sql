@@ -24,23 +24,27 @@ done AS (
 -- What of a parked key is unique: keys may be longer than an index takes.
 md5({})
 
--- name: done_blocks
--- Of blocks what was done leaves the row as it is now, not as it was read, and the row goes with its last key; what is left keeps its
+-- name: whole
+-- Nothing is ever added to a block: of one that was read whole, and done, all goes that is there now.
+whole AS (
+    DELETE FROM syncline.block AS b
+    WHERE b.seq = ANY(%(whole)s::bigint[]) AND b.lane IN (SELECT lane FROM held)
+    RETURNING b.tx, b.at, b.entity, b.lane, b.hint, b.first, b.seqs, b.keys
+)
+
+-- name: parts
+-- Of others what was done leaves the row as it is now, not as it was read, and the row goes with its last key; what is left keeps its
 -- numbers and its transaction. The rows are locked first: of two that acknowledge parts the second sees what the first has left.
--- (IN … IS TRUE looks numbers up in a hash table, whatever plan is kept.)
-single AS (
-    DELETE FROM syncline.outbox AS o
-    WHERE o.seq = ANY(%(seqs)s::bigint[]) AND o.lane IN (SELECT lane FROM held)
-    RETURNING o.tx, o.seq, o.at, o.entity, o.lane, o.hint, o.key, o.event_type, o.payload
-), part AS MATERIALIZED (
+-- (IN … IS TRUE looks keys up in a hash table, whatever plan is kept.)
+part AS MATERIALIZED (
     SELECT b.* FROM syncline.block AS b
-    WHERE b.seq = ANY(%(blocks)s::bigint[]) AND b.lane IN (SELECT lane FROM held)
+    WHERE b.seq = ANY(%(parted)s::bigint[]) AND b.seq <> ALL(%(whole)s::bigint[]) AND b.lane IN (SELECT lane FROM held)
     ORDER BY b.seq
     FOR UPDATE OF b
 ), told AS MATERIALIZED (
-    SELECT n.*, (n.seq IN (SELECT unnest(%(block_seqs)s::bigint[]))) IS TRUE AS done
-    FROM (SELECT p.seq AS block, coalesce(u.seq, p.first + u.place - 1) AS seq, u.key
-          FROM part AS p CROSS JOIN LATERAL unnest(p.seqs, p.keys) WITH ORDINALITY AS u (seq, key, place)) AS n
+    SELECT p.seq AS block, coalesce(u.seq, p.first + u.place - 1) AS seq, u.key,
+           ((p.seq, u.key) IN (SELECT * FROM unnest(%(block_of)s::bigint[], %(block_keys)s::text[]))) IS TRUE AS done
+    FROM part AS p CROSS JOIN LATERAL unnest(p.seqs, p.keys) WITH ORDINALITY AS u (seq, key, place)
 ), remainder AS MATERIALIZED (
     SELECT block, array_agg(seq ORDER BY seq) AS seqs, array_agg(key ORDER BY seq) AS keys, count(*) AS size, min(seq) AS first, max(seq) AS last
     FROM told WHERE NOT done GROUP BY block
@@ -50,12 +54,25 @@ single AS (
     FROM remainder AS r WHERE b.seq = r.block
 ), gone AS (
     DELETE FROM syncline.block AS b WHERE b.seq IN (SELECT seq FROM part EXCEPT SELECT block FROM remainder)
-), done AS (
-    SELECT * FROM single
-    UNION ALL
-    SELECT p.tx, t.seq, p.at, p.entity, p.lane, p.hint, t.key, NULL::text, NULL::jsonb
-    FROM told AS t JOIN part AS p ON p.seq = t.block WHERE t.done
 )
+
+-- name: single
+single AS (
+    DELETE FROM syncline.outbox AS o
+    WHERE o.seq = ANY(%(seqs)s::bigint[]) AND o.lane IN (SELECT lane FROM held)
+    RETURNING o.tx, o.seq, o.at, o.entity, o.lane, o.hint, o.key, o.event_type, o.payload
+)
+
+-- name: of_single
+SELECT * FROM single
+
+-- name: of_whole
+SELECT w.tx, coalesce(u.seq, w.first + u.place - 1), w.at, w.entity, w.lane, w.hint, u.key, NULL::text, NULL::jsonb
+    FROM whole AS w CROSS JOIN LATERAL unnest(w.seqs, w.keys) WITH ORDINALITY AS u (seq, key, place)
+
+-- name: of_parts
+SELECT p.tx, t.seq, p.at, p.entity, p.lane, p.hint, t.key, NULL::text, NULL::jsonb
+    FROM told AS t JOIN part AS p ON p.seq = t.block WHERE t.done
 
 -- name: bad
 -- Explicit events go to the history even of a parked record: they have happened.

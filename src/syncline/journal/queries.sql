@@ -15,31 +15,29 @@ SELECT nonces FROM syncline.meta
 
 -- name: read_marks
 -- Marks of a table that is being copied wait: a row that was read for the copy may be older than what they stand for.
--- Of blocks as many are read as have so many keys, and one more: of the first, some may be below `after`.
-SELECT seq, lane, entity, key, hint::text, durable, block
+-- A block comes whole, in the place of its last key: as many of them as have so many keys, and no more than `blocks`.
+SELECT seq, lane, entity, key, hint::text, durable, keys
 FROM (
-    (SELECT seq, lane, entity, key, hint, durable, 0::bigint AS block
+    (SELECT seq, lane, entity, key, hint, durable, NULL::text[] AS keys
      FROM syncline.outbox
      WHERE seq > %(after)s AND (1::bigint << lane) & %(lanes)s <> 0 AND entity <> ALL(%(except)s::smallint[])
        AND no_copy_holds()
      ORDER BY seq
      LIMIT %(limit)s)
     UNION ALL
-    SELECT coalesce(u.seq, b.first + u.place - 1), b.lane, b.entity, u.key, b.hint, b.durable, b.seq
+    SELECT b.seq, b.lane, b.entity, NULL, b.hint, b.durable, b.keys
     FROM (
-        SELECT w.*, sum(w.size) OVER so_far - w.size - first_value(w.size) OVER so_far AS before
-        FROM (SELECT seq, lane, entity, hint, durable, size, first, seqs, keys
+        SELECT w.*, sum(w.size) OVER (ORDER BY w.seq ROWS UNBOUNDED PRECEDING) - w.size AS before
+        FROM (SELECT seq, lane, entity, hint, durable, size, keys
               FROM syncline.block
               WHERE seq > %(after)s AND (1::bigint << lane) & %(lanes)s <> 0 AND entity <> ALL(%(except)s::smallint[])
                 AND no_copy_holds()
               ORDER BY seq
-              LIMIT %(limit)s) AS w
-        WINDOW so_far AS (ORDER BY w.seq ROWS UNBOUNDED PRECEDING)
-    ) AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) WITH ORDINALITY AS u (seq, key, place)
-    WHERE b.before < %(limit)s AND coalesce(u.seq, b.first + u.place - 1) > %(after)s
+              LIMIT %(blocks)s) AS w
+    ) AS b
+    WHERE b.before < %(limit)s
 ) AS m
 ORDER BY seq
-LIMIT %(limit)s
 
 -- name: drawn
 -- The floor, step 1: every mark up to here has been drawn by a transaction that had its id already (tx precedes seq).
@@ -51,10 +49,8 @@ SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM syncline.outbox_seq_s
 SELECT pg_catalog.pg_current_xact_id()::text::bigint
 
 -- name: oldest_transaction
--- Step 3: when this has reached step 2's id, every mark up to step 1's is visible or was rolled back. Below the lowest number that waits
--- in a block no other will appear in one: a read of marks begins with any of the blocks that were made at the same time.
-SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint,
-       (SELECT min(first) FROM syncline.block WHERE (1::bigint << lane) & %(lanes)s <> 0 AND entity <> ALL(%(except)s::smallint[]))
+-- Step 3: when this has reached step 2's id, every mark up to step 1's is visible or was rolled back.
+SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint
 
 -- name: flushed
 SELECT pg_catalog.pg_current_wal_flush_lsn() >= %(lsn)s::pg_lsn

@@ -10,7 +10,7 @@ SELECT cluster AS system, '' AS timeline, '' AS started, false AS standby FROM s
 
 -- name: read_marks
 -- With the time as of which this is read.
-SELECT seq, lane, entity, key, hint, durable, 0::bigint AS block, cluster_logical_timestamp()::text
+SELECT seq, lane, entity, key, hint, durable, NULL::text[] AS keys, cluster_logical_timestamp()::text
 FROM syncline.outbox
 WHERE seq > %(after)s AND ((1::bigint << lane) & %(lanes)s) <> 0 AND entity <> ALL(%(except)s::smallint[])
 ORDER BY seq

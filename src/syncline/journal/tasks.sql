@@ -14,16 +14,18 @@ DELETE FROM syncline.task WHERE id = %(id)s RETURNING id
 -- name: pressure
 -- How full is the queue (counted up to a limit), how old its oldest mark, and does anybody drain it? Unlike the lag that is shown, no
 -- task counts here: one that waits for its own age to go down would wait for ever. Nor do marks that wait for their table's copy:
--- nobody drains them before its end.
-SELECT (SELECT count(*) FROM (
-            SELECT FROM syncline.outbox WHERE no_copy_holds()
-            LIMIT %(limit)s) AS counted)
-       + (SELECT coalesce(sum(size), 0)::bigint FROM (
-            SELECT size FROM syncline.block WHERE no_copy_holds()
-            LIMIT %(limit)s) AS counted),
+-- nobody drains them before its end. And is any of these marks an application's?
+SELECT r.marks + b.marks,
        coalesce(extract(epoch FROM clock_timestamp() - oldest_in_queue()), 0)::float8,
        (SELECT count(*) FROM syncline.worker WHERE expires_at > clock_timestamp()),
-       extract(epoch FROM clock_timestamp())::float8
+       extract(epoch FROM clock_timestamp())::float8,
+       r.others OR b.others
+FROM (SELECT count(*) AS marks, coalesce(bool_or(hint IN ('I', 'U', 'D', 'E')), false) AS others FROM (
+          SELECT hint FROM syncline.outbox WHERE no_copy_holds()
+          LIMIT %(limit)s) AS counted) AS r,
+     (SELECT coalesce(sum(size), 0)::bigint AS marks, coalesce(bool_or(hint IN ('I', 'U', 'D', 'E')), false) AS others FROM (
+          SELECT size, hint FROM syncline.block WHERE no_copy_holds()
+          LIMIT %(limit)s) AS counted) AS b
 
 -- name: claim
 -- Only what this configuration knows: a task of another entity waits for a worker that has it. A sweep would not see the rows

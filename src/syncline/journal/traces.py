@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import psycopg
 
 from syncline.errors import SourceError
+from syncline.journal import acknowledge
 from syncline.model.mark import Mark
 from syncline.ports import Traced
-from syncline.postgres.arrays import integers
 from syncline.postgres.connection import Connection, translated
 from syncline.postgres.dialect import on_cockroach
 from syncline.postgres.sql import blocks
@@ -66,7 +66,7 @@ async def is_on(connection: Connection) -> bool:
 
 async def traced(connection: Connection, marks: Sequence[Mark]) -> list[Traced]:
     """Find the traces of marks, at most a hundred."""
-    values = {"seqs": integers([mark[0] for mark in marks]), "blocks": integers({mark[6] for mark in marks} - {0})}
+    values = acknowledge.numbers(marks)
     with translated():
         cursor = await connection.execute(_sql("traced"), values)
         return [Traced(*row) for row in await cursor.fetchall()]

@@ -55,11 +55,11 @@ SELECT t.traceparent, t.tx::text, min(o.at), array_agg(DISTINCT e.name ORDER BY 
 FROM (
     SELECT tx, seq, at, entity FROM syncline.outbox WHERE seq = ANY(%(seqs)s::bigint[])
     UNION ALL
-    SELECT n.tx, n.seq, n.at, n.entity
-    FROM (SELECT b.tx, coalesce(u.seq, b.first + u.place - 1) AS seq, b.at, b.entity
-          FROM syncline.block AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) WITH ORDINALITY AS u (seq, key, place)
-          WHERE b.seq = ANY(%(blocks)s::bigint[])) AS n
-    WHERE (n.seq IN (SELECT unnest(%(seqs)s::bigint[]))) IS TRUE
+    SELECT b.tx, coalesce(u.seq, b.first + u.place - 1), b.at, b.entity
+    FROM syncline.block AS b CROSS JOIN LATERAL unnest(b.seqs, b.keys) WITH ORDINALITY AS u (seq, key, place)
+    WHERE b.seq = ANY(%(whole)s::bigint[])
+       OR b.seq = ANY(%(parted)s::bigint[])
+          AND ((b.seq, u.key) IN (SELECT * FROM unnest(%(block_of)s::bigint[], %(block_keys)s::text[]))) IS TRUE
 ) AS o
 JOIN syncline.trace AS t ON t.tx = o.tx
 JOIN syncline.entity AS e ON e.id = o.entity

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
+from operator import itemgetter
 from typing import NamedTuple
 
 
@@ -21,17 +22,81 @@ class Hint(StrEnum):
 
 
 class Mark(NamedTuple):
-    """A key changed: a row of the outbox, or a part of a block, as the relay reads it."""
+    """Keys changed, as the relay reads it: one, by a row of the outbox; or those of a block, or a part of them."""
 
     seq: int
+    """The number of the row."""
     lane: int
     entity: int
     key: str
+    """The key of a row of the outbox; of a block nothing."""
     hint: str
     durable: bool
     """False when the writer committed asynchronously: the change may still be lost by a crash of the source."""
-    block: int = 0
-    """The block that it stands in; 0: it is a row of its own."""
+    keys: Sequence[str] | None = None
+    """The keys of a block; ``None``: it is a row of the outbox."""
+    whole: bool = True
+    """Of a block: these are all keys that it had when it was read. Nothing is ever added to one."""
+
+    @property
+    def all_keys(self) -> Sequence[str]:
+        """Give the key, or those of the block."""
+        return (self.key,) if self.keys is None else self.keys
+
+    def parted(self, gone: Collection[str]) -> tuple[Mark | None, Mark | None]:
+        """Part it into what stays and what is among these keys."""
+        stays = [key for key in self.all_keys if key not in gone]
+        if len(stays) == len(self.all_keys):
+            return self, None
+        if not stays:
+            return None, self
+        left = [key for key in self.all_keys if key in gone]
+        return self._replace(keys=stays, whole=False), self._replace(keys=left, whole=False)
+
+
+_KEYS = itemgetter(6)
+SMALL_BLOCK = 128
+"""With every so many marks that are asked for one more block may come: fewer keys has only what is left of one."""
+
+
+def most_blocks(limit: int) -> int:
+    """Say how many blocks come at most where so many marks are asked for."""
+    return limit // SMALL_BLOCK + 1
+
+
+def there_may_be_more(marks: Sequence[Mark], limit: int) -> bool:
+    """Tell whether there may be more than these marks, which came where so many were asked for."""
+    return keys_in(marks) >= limit or sum([mark[6] is not None for mark in marks]) == most_blocks(limit)
+
+
+def any_block(marks: Iterable[Mark]) -> bool:
+    """Tell whether there is a block among marks."""
+    return any(map(_KEYS, marks))
+
+
+def keys_in(marks: Iterable[Mark]) -> int:
+    """Count the keys of marks."""
+    return sum([1 if mark[6] is None else len(mark[6]) for mark in marks])
+
+
+def split(marks: Iterable[Mark], gone: Collection[tuple[int, str]]) -> tuple[list[Mark], list[Mark]]:
+    """Split marks into those that stay, and those of these records (entity and key)."""
+    by_entity: dict[int, set[str]] = {}
+    for entity, key in gone:
+        by_entity.setdefault(entity, set()).add(key)
+    stay: list[Mark] = []
+    left: list[Mark] = []
+    for mark in marks:
+        keys = by_entity.get(mark[2])
+        if keys is None:
+            stay.append(mark)
+        elif mark[6] is None:
+            (left if mark[3] in keys else stay).append(mark)
+        else:
+            one, other = mark.parted(keys)
+            stay += [one] if one else []
+            left += [other] if other else []
+    return stay, left
 
 
 LANES = 64

@@ -53,7 +53,7 @@ class Floor(Protocol):
         """Start from zero again: there are new lanes."""
         ...
 
-    async def advance(self, *, lanes: int, without: Sequence[int] = ()) -> None:
+    async def advance(self) -> None:
         """Take the next step; call it now and then while there is work. A ``reset`` meanwhile undoes it."""
         ...
 
@@ -113,12 +113,12 @@ class Marks(Protocol):
         ...
 
     async def read(self, *, after: int, lanes: int, limit: int, without: Sequence[int] = ()) -> list[Mark]:
-        """Read waiting marks in the order of ``seq``.
+        """Read waiting marks in the order of ``seq``, blocks whole and in the place of their last keys.
 
         Args:
             after: only marks above this ``seq``.
             lanes: bit mask of the lanes, as a signed 64-bit integer.
-            limit: at most so many.
+            limit: at most so many; of blocks as many as have so many keys, and at most ``most_blocks`` of it.
             without: ids of entities to leave out.
 
         """

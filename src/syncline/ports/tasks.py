@@ -54,6 +54,8 @@ class Pressure(NamedTuple):
     """Live ones."""
     now: float
     """Seconds since 1970, by the source's clock."""
+    others: bool = False
+    """Some of these marks are of changes, not of tasks."""
 
 
 class ClaimLostError(Exception):

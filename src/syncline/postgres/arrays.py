@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+NONE = "{}"
+"""An array without values."""
+
 
 def integers(values: Iterable[int]) -> str:
     """Write integers as an array literal, for a parameter that is cast to ``bigint[]`` or the like."""
@@ -16,7 +19,7 @@ def texts(values: Sequence[str | None]) -> str:
     All are quoted: to look which of them need it costs more than that, and what must be escaped is rare.
     """
     if not values:
-        return "{}"
+        return NONE
     if None in values:
         return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
     joined = "".join(values)  # type: ignore[arg-type]  # no NULL is among them

@@ -51,7 +51,9 @@ class Apart:
     def add(self, marks: Sequence[Mark]) -> None:
         """Take in marks."""
         for mark in marks:
-            self.marks.setdefault(mark[3], []).append(mark)
+            for key in (mark[3],) if mark[6] is None else mark[6]:
+                one = mark if mark[6] is None else mark._replace(keys=(key,), whole=False)
+                self.marks.setdefault(key, []).append(one)
 
     def lost(self, held: Mapping[int, int]) -> list[Mark]:
         """Remove and give the marks of lanes that are not held under the same lease any more."""

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from syncline.model.mark import split
 from syncline.ports import Acknowledgement, Plan, Rejection, Report, Target
 from syncline.relay.work import Work
 
@@ -56,7 +57,7 @@ class Outcome:
             return Acknowledgement(leases=work.leases)
         marks, absent = work.marks, work.absent
         if self.waiting:
-            marks = [mark for mark in marks if (mark[2], mark[3]) not in self.waiting]
+            marks, _ = split(marks, self.waiting)
         if absent and (self.waiting or self.rejected):
             left = self.left()
             absent = [one for one in absent if (one[0], one[2]) not in left]

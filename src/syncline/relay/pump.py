@@ -265,7 +265,7 @@ class Pump:
         elif isinstance(failure, TargetError) and not fenced_off:
             self._recovery.failed(work, failure)
         reason = Drop.GATE if isinstance(failure, TargetGateError) else Drop.FAILED
-        self._observer.tell(Dropped(reason, str(failure), len(work.marks)))
+        self._observer.tell(Dropped(reason, str(failure), work.size))
         self._reader.restart()
 
     def _succeeded(self, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from syncline.clock import boottime
 from syncline.errors import KeyFormatError, PrivilegeError, SourceError, SpentEpochError
-from syncline.model.mark import MAX_BATCH, Mark, lane_mask
+from syncline.model.mark import MAX_BATCH, Mark, any_block, lane_mask, there_may_be_more
 from syncline.ports import Plan, Source, States
 from syncline.relay.apart import GROUP, Apart, Crowds
 from syncline.relay.leases import Leases
@@ -20,6 +20,8 @@ from syncline.relay.work import Touched, Work
 
 FEW = 25
 """Marks of one read that brings their states along: nobody knows yet how wide these are, and no bound applies."""
+BLOCK = 1000
+"""A block of so many keys is taken whole into a batch that would be smaller, unless it is kept small for a reason."""
 PASS_SECONDS = 1.0
 FLOOR_SECONDS = 2.0
 LONG_WALK_SECONDS = 0.05
@@ -76,7 +78,7 @@ class Reader:
 
     def too_slow(self, work: Work) -> None:
         """Read smaller batches: this one could not be written before its states were too old."""
-        self._most = max(1, min(self._most, len(work.marks)) // 2)
+        self._most = max(1, min(self._most, work.size) // 2)
         self._size = min(self._size, self._most)
 
     def in_time(self) -> None:
@@ -106,7 +108,7 @@ class Reader:
         held = dict(self._leases.held)
         if not held:
             return None, False
-        await self._begin_pass(held)
+        await self._begin_pass()
         number, started = self._next_number(), boottime()  # both before any state is read
         admission = self._admission()  # before any mark is read
         passed_over = [*self.stopped, *self._apart]
@@ -115,6 +117,7 @@ class Reader:
             size, few = max(size, min(self._most, GROUP)), False
         if self.planner.width:
             size = max(1, min(size, int(self._bytes / 4 / self.planner.width)))
+        most = size if size < self._size else min(self._most, max(size, BLOCK))
         if few:
             size = min(size, FEW)
         front = self._turns.next()
@@ -125,19 +128,22 @@ class Reader:
         try:
             began = time.monotonic()
             after = self._cursor if front is None else front
-            marks, states = await self._read(after, self._lanes(held), size, passed_over, few=few)
+            asked = size - BLOCK // 2 if size >= 4 * BLOCK else size  # the last block is mostly larger than the room
+            marks, states = await self._read(after, self._lanes(held), asked, passed_over, few=few)
             if time.monotonic() - began > LONG_WALK_SECONDS:
                 self._read_something = True  # a higher floor spares the next pass the walk, if nothing was found either
             if floor is not None:
                 floor.seen(marks[0][0] if marks else None)
-            full = len(marks) == size
+            full = there_may_be_more(marks, asked)
             if front is None:
                 self._adapt(full=full)
                 self._cursor = marks[-1][0] if full else self._start
             await self._turns.look(turn=front is not None, full=full, size=size, most=self._size >= self._most)
             if self._leases.held != held:  # given up while marks were read: those wait for a new epoch
                 marks = [mark for mark in marks if self._leases.held.get(mark[1]) == held[mark[1]]]
-            work = self._take(marks, held, number, started, admission)
+            work, left = self._take(marks, held, number, started, admission, most=most)
+            if left is not None and front is None:
+                self._cursor, full = left - 1, True
         finally:
             if self.under_way.read() or self._joined:
                 again = True
@@ -158,7 +164,8 @@ class Reader:
             try:
                 both = await source.read_with_states(plan, after=after, lanes=lanes, limit=size, without=without)
                 if both is not None:
-                    return both
+                    marks, states = both
+                    return marks, states if not any_block(marks) else None
             except (KeyFormatError, SourceError, PrivilegeError) as error:
                 if error.retryable:
                     raise  # else one after the other, which finds out what it is
@@ -217,28 +224,21 @@ class Reader:
             self.restart()
 
     def _take(
-        self, marks: list[Mark], held: Mapping[int, int], number: int, started: float, admission: str
-    ) -> Work | None:
-        """Make a batch of those marks that no other batch has."""
+        self, marks: list[Mark], held: Mapping[int, int], number: int, started: float, admission: str, *, most: int
+    ) -> tuple[Work | None, int | None]:
+        """Make a batch of those marks that no other batch has; say, too, which is the first that has no room in it."""
         strangers = {mark[2] for mark in marks} - self._plans.keys()
         self.stopped |= dict.fromkeys(strangers, "it is installed, but not in the configuration")
-        touched, taken = self.under_way.take(marks, self._plans.keys())
+        touched, taken, left = self.under_way.take(marks, self._plans.keys(), most=most)
         if not taken:
-            return None
+            return None, left
         self._read_something = True
         self.planner.asynchronous = self.planner.asynchronous or not all(mark[5] for mark in taken)
         lanes = {mark[1] for mark in taken}
-        return Work(
-            number,
-            started,
-            time.monotonic(),
-            {lane: held[lane] for lane in lanes},
-            touched,
-            taken,
-            admission,
-        )
+        leases = {lane: held[lane] for lane in lanes}
+        return Work(number, started, time.monotonic(), leases, touched, taken, admission), left
 
-    async def _begin_pass(self, held: Mapping[int, int]) -> None:
+    async def _begin_pass(self) -> None:
         now = time.monotonic()
         if now - self._pass_began > PASS_SECONDS:
             self._pass_began = now
@@ -246,7 +246,7 @@ class Reader:
         if self._floor is not None and self._read_something and now - self._floor_moved > FLOOR_SECONDS:
             self._floor_moved = now
             self._read_something = False
-            await self._floor.advance(lanes=self._lanes(held), without=[*self.stopped])
+            await self._floor.advance()
 
     def _adapt(self, *, full: bool) -> None:
         if not self._poison.shrink:

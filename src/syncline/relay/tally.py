@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
 
+from syncline.model.mark import keys_in
 from syncline.ports import Plan, Report
 from syncline.relay.outcome import Outcome
 from syncline.telemetry.observer import BatchDone, Observer
@@ -24,15 +24,14 @@ class Tally:
         """Take in a batch."""
         work, rejected = outcome.work, outcome.rejected_by_entity()
         took = timedelta(seconds=time.monotonic() - work.begun)
-        several = len(work.touched) > 1
-        marks = Counter(mark[2] for mark in work.marks) if several else defaultdict(lambda: len(work.marks))
+        size, several = work.size, len(work.touched) > 1
         for entity, touched in work.touched.items():
             plan, report = self._plans[entity], outcome.reports.get(entity) or Report()
             present, absent = work.counts.get(entity, (0, 0))
             done = BatchDone(
                 plan.name,
                 plan.entity.collection,
-                marks=marks[entity],
+                marks=keys_in(mark for mark in work.marks if mark[2] == entity) if several else size,
                 applied=present,
                 deleted=absent,
                 stale=report.stale,
@@ -42,7 +41,7 @@ class Tally:
             )
             self._add(applied=present, deleted=absent, stale=report.stale, rejected=len(done.rejected))
             self._observer.tell(done)
-        self._add(batches=1, marks=len(work.marks))
+        self._add(batches=1, marks=size)
 
     def _add(self, **counts: int) -> None:
         for name, count in counts.items():

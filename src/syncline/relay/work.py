@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from syncline.model.mark import Hint, Mark, ticket
+from syncline.model.mark import Hint, Mark, keys_in, split, ticket
 from syncline.ports import Absence, Batch, Plan, Rejection, State, States
 
 CHUNK = 1000
 """Records of one write: large enough to amortise the round trip, small enough that writers overlap."""
+_UPDATE, _GRACE = Hint.UPDATE.value, Hint.GRACE.value
 
 
 @dataclass(slots=True)
@@ -27,21 +28,30 @@ class Touched:
     def of(cls, marks: Iterable[Mark]) -> Touched:
         """Group marks of one entity by key."""
         touched = cls()
-        for _, lane, _, key, hint, _, _ in marks:
-            if key in touched.hints:
-                touched.add_again(key, hint)
-                continue
-            touched.hints[key] = hint
-            touched.lanes[key] = lane
-            if hint == Hint.GRACE:
-                touched.again.add(key)
+        for mark in marks:
+            touched.add(mark[1], mark[4], (mark[3],) if mark[6] is None else mark[6])
         return touched
 
-    def add_again(self, key: str, hint: str) -> None:
-        """Take in one more mark of a key."""
-        self.hints[key] = Hint.UPDATE.value
-        if hint != Hint.GRACE:
-            self.again.discard(key)
+    def add(self, lane: int, hint: str, keys: Sequence[str]) -> None:
+        """Take in a mark of these keys."""
+        if len(keys) == 1 or hint == _GRACE or not self.hints.keys().isdisjoint(keys):
+            for key in keys:
+                self.add_key(lane, hint, key)
+            return
+        self.hints.update(dict.fromkeys(keys, hint))
+        self.lanes.update(dict.fromkeys(keys, lane))
+
+    def add_key(self, lane: int, hint: str, key: str) -> None:
+        """Take in a mark of one key, perhaps one more."""
+        if key in self.hints:
+            self.hints[key] = _UPDATE
+            if hint != _GRACE:
+                self.again.discard(key)
+            return
+        self.hints[key] = hint
+        self.lanes[key] = lane
+        if hint == _GRACE:
+            self.again.add(key)
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +87,11 @@ class Work:
         """Compute this batch's ticket in a lane."""
         return ticket(self.leases[lane], self.number)
 
+    @property
+    def size(self) -> int:
+        """How many keys its marks have."""
+        return keys_in(self.marks)
+
     def records(self) -> Iterator[tuple[int, str]]:
         """Iterate over (entity, key)."""
         for entity, touched in self.touched.items():
@@ -106,7 +121,7 @@ class Work:
         """
         plan = states.plan
         touched = self.touched[plan.id]
-        epochs = {self.leases[lane] for lane in set(touched.lanes.values())}
+        epochs = set(self.leases.values())
         present = states.present(ticket(max(epochs), self.number))
         if len(epochs) > 1:
             present = [one._replace(ticket=self.ticket_of(touched.lanes[one.key])) for one in present]
@@ -172,8 +187,7 @@ class Work:
             touched = self.touched[entity]
             del touched.hints[key], touched.lanes[key]
             touched.again.discard(key)
-        marks = [mark for mark in self.marks if (mark[2], mark[3]) in gone]
-        self.marks = [mark for mark in self.marks if (mark[2], mark[3]) not in gone]
+        self.marks, marks = split(self.marks, gone)
         return marks
 
     def reject(self, plan: Plan, rejections: Sequence[Rejection]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from syncline.backfill.pace import Pace
+from syncline.backfill.pace import CALM, Pace
 from syncline.backfill.runner import Progress, Runner
 from syncline.config import Settings
 from syncline.engines.postgres.marking import SqlMarking
@@ -43,7 +43,7 @@ class Bench:
             SqlMarking(self.source, owner, ranges=self.ranges),
             self.plans.by_id,
             self.target,
-            pace=Pace(patience=timedelta(seconds=60)),
+            pace=Pace(patience=timedelta(seconds=60), calm=CALM),
             on_progress=on_progress,
             grace=self.settings.worker.grace,
         )

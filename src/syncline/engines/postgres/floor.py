@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from syncline.journal.named import Statements
@@ -40,17 +39,8 @@ class PostgresFloor:
         self._settled = 0
         self._resets += 1
 
-    async def advance(self, *, lanes: int, without: Sequence[int] = ()) -> None:
-        """Take the next step; call it now and then while there is work. A ``reset`` meanwhile undoes it.
-
-        Marks of a block may be lower than what a read finds first: it takes some of the blocks, in the order of their
-        last numbers.
-
-        Args:
-            lanes: those that are read, as a mask.
-            without: entities whose marks are not read.
-
-        """
+    async def advance(self) -> None:
+        """Take the next step; call it now and then while there is work. A ``reset`` meanwhile undoes it."""
         candidate, resets = self._candidate, self._resets
         if candidate is None:
             drawn = await self.drawn()
@@ -58,11 +48,8 @@ class PostgresFloor:
             candidate = (drawn, following)
             if resets == self._resets:
                 self._candidate = candidate
-            return
-        oldest, in_blocks = await self._statements.one("oldest_transaction", lanes=lanes, **{"except": list(without)})
-        if oldest >= candidate[1] and resets == self._resets:
-            self._settled = candidate[0] if in_blocks is None else min(candidate[0], in_blocks - 1)
-            self._candidate = None
+        elif (await self._statements.one("oldest_transaction"))[0] >= candidate[1] and resets == self._resets:
+            self._settled, self._candidate = candidate[0], None
 
     async def drawn(self) -> int:
         """Read the highest number that was given out: marks that are made from now on are above it."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from syncline.engines.postgres.connections import Connections
 from syncline.engines.postgres.floor import PostgresFloor
-from syncline.engines.postgres.states import queries_of, read_together
+from syncline.engines.postgres.states import as_marks, marks_wanted, queries_of, read_together
 from syncline.errors import SourceUnavailableError, TableLockedError
 from syncline.journal import acknowledge, traces
 from syncline.journal.named import Statements
 from syncline.model.mark import Mark
 from syncline.ports import Acknowledgement, Floor, Plan, States, Traced, Traces
+from syncline.postgres.arrays import NONE
 from syncline.postgres.connection import translated
 from syncline.postgres.dialect import Dialect, statements
 
@@ -39,6 +39,7 @@ class SqlMarks:
         return int((await self._control.one("promote_deferred", limit=limit))[0])
 
     async def _acknowledge(self, ack: Acknowledgement, *, grace: timedelta, history: bool, unpark: bool) -> set[int]:
+        values = acknowledge.parameters(ack, self._connections.acker) | {"worker": self.worker, "grace": grace}
         query = acknowledge.statement(
             self._dialect,
             history=history,
@@ -46,9 +47,9 @@ class SqlMarks:
             rejected=bool(ack.rejected),
             unpark=unpark,
             documents=bool(ack.documents),
-            blocks=any(mark[6] for mark in ack.marks),
+            whole=values["whole"] != NONE,
+            parts=values["parted"] != NONE,
         )
-        values = acknowledge.parameters(ack, self._connections.acker) | {"worker": self.worker, "grace": grace}
         with translated():
             cursor = await self._connections.acker.execute(query, values)
             return {lane for (lane,) in await cursor.fetchall()}
@@ -67,13 +68,13 @@ class PostgresMarks(SqlMarks):
 
     async def read(self, *, after: int, lanes: int, limit: int, without: Sequence[int] = ()) -> list[Mark]:
         """Read waiting marks in the order of ``seq``."""
-        values = {"after": after, "lanes": lanes, "limit": limit, "except": list(without)}
+        values = marks_wanted(after=after, lanes=lanes, limit=limit, without=without)
         reader = self._connections.reader
         try:
             with translated():
                 async with self._connections.reading, reader.cursor(binary=True) as cursor:
                     await cursor.execute(self._queries["read_marks"], values)
-                    return await cursor.fetchall()  # type: ignore[return-value]  # rows have Mark's layout
+                    return as_marks(await cursor.fetchall(), limit)
         except TableLockedError as error:  # our own table: nothing can be read until it is let go
             raise SourceUnavailableError(error.message) from error
 
@@ -83,7 +84,7 @@ class PostgresMarks(SqlMarks):
         """Read waiting marks and, in the same statement, one entity's states."""
         if queries_of(plan).together is None:
             return None
-        values: dict[str, Any] = {"after": after, "lanes": lanes, "limit": limit, "except": list(without)}
+        values = marks_wanted(after=after, lanes=lanes, limit=limit, without=without)
         async with self._connections.reading:
             return await read_together(self._connections.reader, plan, values)
 

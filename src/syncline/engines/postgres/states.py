@@ -13,7 +13,7 @@ from syncline.engines.postgres.projection_sql import embed_query, state_query, t
 from syncline.errors import SourceError
 from syncline.model.entity import Entity, Shape, TableName
 from syncline.model.mapping import Row
-from syncline.model.mark import Mark
+from syncline.model.mark import Mark, most_blocks, there_may_be_more
 from syncline.model.projections import projection_of, served
 from syncline.ports import Plan as Plan  # noqa: PLC0414  for the relay, for now
 from syncline.ports import States as States  # noqa: PLC0414
@@ -24,6 +24,8 @@ from syncline.postgres.loaders import fetch_rows
 from syncline.postgres.sql import identifier
 
 Query = str
+MARK_COLUMNS = 7
+"""Columns of ``read_marks``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +120,29 @@ async def read_together(connection: Connection, plan: Plan, values: Mapping[str,
         async with connection.cursor(binary=True) as cursor:
             await cursor.execute(together, values)
             found = await fetch_rows(cursor)
-    width = len(Mark._fields)
-    marks = [Mark._make(row[:width]) for row in found]
-    if len({mark.seq for mark in marks}) < len(marks):
+    marks = as_marks([row[:MARK_COLUMNS] for row in found], values["limit"])
+    if len({mark[0] for mark in marks}) < len(marks):
         raise SourceError(f"entity {plan.name}: more than one row has a key")
-    plan.projection.codec.parameters([mark.key for mark in marks if mark.entity == plan.id])
-    rows = {row[-1]: row[width:] for row in found if row[-1] is not None}
+    plan.projection.codec.parameters([mark[3] for mark in marks if mark[2] == plan.id and mark[6] is None])
+    rows = {row[-1]: row[MARK_COLUMNS:] for row in found if row[-1] is not None}
     return marks, States(plan, list(rows.values()), ())
+
+
+def marks_wanted(*, after: int, lanes: int, limit: int, without: Sequence[int]) -> dict[str, Any]:
+    """Give the parameters of ``read_marks``."""
+    return {"after": after, "lanes": lanes, "limit": limit, "except": list(without), "blocks": most_blocks(limit)}
+
+
+def as_marks(rows: list[Row], limit: int) -> list[Mark]:
+    """Make marks of what ``read_marks`` has found: of rows and of blocks, each as far as there was room."""
+    blocks = [row for row in rows if row[6] is not None]
+    if not blocks:
+        return rows  # type: ignore[return-value]  # they have Mark's layout
+    ends = [blocks[-1][0]] if there_may_be_more(blocks, limit) else []  # type: ignore[arg-type]  # likewise
+    if len(rows) - len(blocks) >= limit:
+        ends.append(next(row[0] for row in reversed(rows) if row[6] is None))
+    end = min(ends, default=rows[-1][0])  # beyond it there may be others between them
+    return [row if row[6] is None else Mark._make((*row[:3], "", *row[4:], True)) for row in rows if row[0] <= end]  # type: ignore[misc]
 
 
 async def read_page(connection: Connection, plan: Plan, query: Query, keys: Sequence[str], limit: int) -> States:

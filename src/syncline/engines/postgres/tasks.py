@@ -90,7 +90,7 @@ class SqlTasks:
     async def pressure(self, limit: int) -> Pressure:
         """Measure the queue; marks are counted up to ``limit``."""
         row = await self._statements.one("pressure", limit=limit)
-        return Pressure(int(row[0]), float(row[1]), int(row[2]), float(row[3]))
+        return Pressure(int(row[0]), float(row[1]), int(row[2]), float(row[3]), bool(row[4]))
 
     async def newest_mark(self, entity: int) -> int | None:
         """Give the highest ``seq`` among an entity's marks; ``None``: there are none."""
