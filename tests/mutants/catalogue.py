@@ -322,6 +322,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{BLOCKS}::test_a_statement_is_taken_in_slices_and_blocks_are_bounded"],
     ),
     Mutant(
+        "blocks-lane-by-lane",
+        "blocks are numbered lane by lane: those that are read together have keys from all over the table",
+        [Swap("syncline/capture/postgres/triggers.sql", "blocks", "ORDER BY part", "ORDER BY lane")],
+        [f"{BLOCKS}::test_blocks_of_neighbouring_numbers_have_keys_of_neighbouring_rows"],
+    ),
+    Mutant(
         "gaps-forgotten",
         "what is left of a block gets numbers that follow each other, whatever was acknowledged between them",
         [

@@ -126,15 +126,17 @@ INSERT INTO syncline.outbox (tx, at, entity, lane, hint, durable, key)
 
 -- name: blocks
 -- A row for each lane, and for each part of it where there are more keys than one row should have. It draws one number: the last of
--- its keys'.
+-- its keys'. The first parts of all lanes have the lowest numbers: blocks that are read together have keys of rows that stand together.
 WITH made AS (
                         INSERT INTO syncline.block (tx, at, entity, lane, hint, durable, seqs, keys, size, first, seq)
                         SELECT mark_tx, mark_at, {id}, b.lane, {of_rows}, mark_durable, '{{}}', b.keys, cardinality(b.keys), b.seq - cardinality(b.keys) + 1, b.seq
-                        FROM (SELECT l.lane, l.keys[part * l.each + 1 : (part + 1) * l.each] AS keys, nextval('syncline.outbox_seq_seq') AS seq
-                              FROM (SELECT p.lane, p.keys, p.parts, (cardinality(p.keys) + p.parts - 1) / p.parts AS each
-                                    FROM (SELECT {lane_q} AS lane, array_agg(q.k) AS keys, (count(*)::integer - 1) / {most} + 1 AS parts
-                                          FROM ({keys}) AS q GROUP BY 1) AS p) AS l
-                              CROSS JOIN LATERAL generate_series(0, l.parts - 1) AS part) AS b
+                        FROM (SELECT o.lane, o.keys, nextval('syncline.outbox_seq_seq') AS seq
+                              FROM (SELECT l.lane, l.keys[part * l.each + 1 : (part + 1) * l.each] AS keys
+                                    FROM (SELECT p.lane, p.keys, p.parts, (cardinality(p.keys) + p.parts - 1) / p.parts AS each
+                                          FROM (SELECT {lane_q} AS lane, array_agg(q.k) AS keys, (count(*)::integer - 1) / {most} + 1 AS parts
+                                                FROM ({keys}) AS q GROUP BY 1) AS p) AS l
+                                    CROSS JOIN LATERAL generate_series(0, l.parts - 1) AS part
+                                    ORDER BY part) AS o) AS b
                         RETURNING size
                     )
                     SELECT coalesce(sum(size), 0) INTO mark_rows FROM made;
