@@ -47,6 +47,34 @@ def test_a_seed_that_is_no_number_is_refused(tmp_path):
     assert "--syncline-seed x: a number is expected, or 'random'" in done.failures["TestShop::test_inserts_arrive"]
 
 
+def test_all_processes_of_xdist_have_the_one_seed_that_was_drawn(tmp_path):
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["syncline.testing.plugin"]\n')
+    lines = (
+        "import pathlib",
+        "",
+        "",
+        "def test_seed(syncline_seed):",
+        "    pathlib.Path(__file__ + str(syncline_seed)).touch()",
+    )
+    for number in (1, 2):
+        (tmp_path / f"test_{number}.py").write_text("\n".join(lines))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-n2",
+        "--dist=loadfile",
+        "--syncline-seed=random",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    seeds = {one.name.partition(".py")[2] for one in tmp_path.glob("test_?.py?*")}
+    assert len(seeds) == 1, done.stdout
+    assert f"syncline seed: {seeds.pop()}" in done.stdout
+    assert "2 passed" in done.stdout
+
+
 def test_the_example_of_a_target_is_green(postgres, mongo, tmp_path):
     done = run(tmp_path, "test_target.py", (postgres.url, mongo.url))
     assert done.status == 0, done.output

@@ -361,17 +361,20 @@ def test_one_side(databases):
 """
 
 
-def test_the_pytest_plugin_refuses_what_production_only_warns_of(sound: str, tmp_path: Path):
+@pytest.mark.parametrize("processes", [[], ["-n2"]], ids=["alone", "xdist"])
+def test_the_pytest_plugin_refuses_what_production_only_warns_of(sound: str, tmp_path: Path, processes: list[str]):
     (tmp_path / "conftest.py").write_text(TESTS.split("def test_", maxsplit=1)[0])
     (tmp_path / "test_app.py").write_text("def test_" + TESTS.split("def test_", maxsplit=1)[1])
     (tmp_path / "syncline.toml").write_text('[split]\ncrossings = "warn"\n' + CONFIG)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--syncline-findings", "seen.jsonl"]
+    command += processes
     environment = {"DATABASE_URL": sound, "PATH": ""}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "1 failed, 1 passed" in done.stdout, done.stdout
     assert "one statement over several databases: users in primary; carriers in data" in done.stdout
     assert "between databases" in done.stdout
     assert "dynamic SQL" in done.stdout
+    assert [one.name for one in tmp_path.glob("seen*")] == ["seen.jsonl"]
     printed = json.loads(run(tmp_path, sound, "--json", "--seen", str(tmp_path / "seen.jsonl")).output)
     assert sorted(one["kind"] for one in printed["findings"]) == ["statement", "unseen"]
     assert printed["findings"][0]["where"].endswith("test_app.py:3")

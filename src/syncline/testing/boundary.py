@@ -7,14 +7,18 @@ production; what is exempt, or cannot be seen into, is listed at the end.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from syncline.split.check import write_seen
 from syncline.split.findings import Finding, Kind
 from syncline.split.guard import Guard
 
 _found = pytest.StashKey[dict[str, Finding]]()
+_FINDINGS = TypeAdapter(list[Finding])
+_OUTPUT = "syncline_findings"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,13 +48,29 @@ def pytest_unconfigure() -> None:
     Guard.watchers.clear()
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Give what a worker process of pytest-xdist has found to the one that reports."""
+    if hasattr(session.config, "workeroutput"):
+        found = [*session.config.stash[_found].values()]
+        session.config.workeroutput[_OUTPUT] = _FINDINGS.dump_json(found).decode()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker process has found; one that was killed tells nothing."""
+    told = getattr(node, "workeroutput", {}).get(_OUTPUT, "[]")
+    for finding in _FINDINGS.validate_json(told):
+        node.config.stash[_found].setdefault(finding.id, finding)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """List what was let through."""
+    if hasattr(config, "workerinput"):
+        return
     found = config.stash[_found]
     path = config.getoption("syncline_findings")
     if path is not None:
-        worker = getattr(config, "workerinput", {}).get("workerid")
-        write_seen(path.with_name(f"{path.name}.{worker}") if worker else path, found.values())
+        write_seen(path, found.values())
     shown = [one for one in found.values() if one.exempt is not None or one.kind is Kind.UNSEEN]
     if shown:
         terminalreporter.section("between databases")

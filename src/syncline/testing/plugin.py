@@ -8,6 +8,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from syncline.testing.servers import Servers, running_mongo, running_postgres
 
 SEED_VARIABLE = "SYNCLINE_TEST_SEED"
 DEFAULT_SEED = 1
+_SEED = "syncline_seed"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,8 +35,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Settle the seed once, for all worker processes of pytest-xdist too."""
-    if config.getoption("syncline_seed") == "random" and not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        config.option.syncline_seed = config.workerinput.get(_SEED, config.option.syncline_seed)
+    elif config.getoption("syncline_seed") == "random":
         config.option.syncline_seed = str(random.SystemRandom().randrange(10**6))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give a worker process of pytest-xdist the seed: it reads the command's options anew."""
+    node.workerinput[_SEED] = node.config.option.syncline_seed
 
 
 def pytest_report_header(config: pytest.Config) -> str:
