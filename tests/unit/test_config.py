@@ -6,10 +6,11 @@ import re
 from datetime import timedelta
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from syncline.config import load, passwords, redact
 from syncline.config.lines import find
-from syncline.config.urls import database_of, host_of, place_of, source_url, target_url, without_pooler
+from syncline.config.urls import database_of, host_of, place_of, source_url, target_url, with_database, without_pooler
 from syncline.errors import ConfigError
 from syncline.model.entity import Computed, Embed, Fields, Index, TableName
 
@@ -320,6 +321,31 @@ class TestDirectUrl:
     def test_is_checked(self, settings):
         with pytest.raises(ConfigError, match="SYNCLINE_DIRECT_URL: direct_url of the source: a PostgreSQL URL"):
             settings(SYNCLINE_DIRECT_URL="mysql://h/d")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql:///shop?host=/run/pg&port=5433", "postgresql:///new?host=/run/pg&port=5433"),
+        ("postgresql://u:p%40@h1,h2:5433/shop", "postgresql://u:p%40@h1,h2:5433/new"),
+        ("postgresql://h?dbname=shop&options=-c%20a%3Db", "postgresql://h/new?options=-c%20a%3Db"),
+        ("mongodb://h1,h2/shop?replicaSet=r", "mongodb://h1,h2/new?replicaSet=r"),
+        ("mongodb://u:p@h/shop", "mongodb://u:p@h/new?authSource=shop"),
+        ("mongodb://u:p@h/shop?w=1&authMechanism=SCRAM-SHA-256",
+         "mongodb://u:p@h/new?w=1&authMechanism=SCRAM-SHA-256&authSource=shop"),
+        ("mongodb://u:p@h/shop?authsource=admin", "mongodb://u:p@h/new?authsource=admin"),
+        ("mongodb://u@h/shop?authMechanism=MONGODB-X509", "mongodb://u@h/new?authMechanism=MONGODB-X509"),
+        ("mongodb://u:p@h/", "mongodb://u:p@h/new"),
+    ],
+)  # fmt: skip
+def test_another_database_of_a_server_is_reached_as_the_first_one(url, expected):
+    assert with_database(url, "new") == expected
+
+
+@pytest.mark.parametrize("host", ["", "u@"])
+def test_the_address_of_a_socket_stays_one_that_libpq_takes(host):
+    given = conninfo_to_dict(with_database(f"postgresql://{host}/shop?host=/run/pg", "new"))
+    assert (given["host"], given["dbname"]) == ("/run/pg", "new")
 
 
 def test_parts_of_urls():

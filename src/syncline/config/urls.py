@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from functools import cache
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 _WITH_PORT = re.compile(r":[0-9]+$")
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -24,6 +24,8 @@ _INSTEAD = {
     "currentschema": "the tables with their schema, in the configuration",
     "user": "the user before the host: postgresql://user@host/database",
 }
+_BY_DATABASE = frozenset({"", "default", "scram-sha-1", "scram-sha-256", "plain"})
+"""MongoDB's mechanisms that look for a user in the URL's database, unless ``authSource`` names another one."""
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -104,6 +106,20 @@ def database_of(url: str) -> str:
     """Name the database in a URL's path; empty when there is none."""
     rest = url.partition("://")[2].rpartition("@")[2].partition("?")[0]
     return unquote(rest.partition("/")[2])
+
+
+def with_database(url: str, name: str) -> str:
+    """Give the URL of another database of the same server, for the same user."""
+    scheme, _, rest = url.partition("://")
+    address, _, query = rest.partition("?")
+    user, at, place = address.rpartition("@")
+    host, _, database = place.partition("/")
+    given = [pair for pair in query.split("&") if pair and _pair(pair)[0] != "dbname"]
+    if at and database and scheme.startswith("mongodb"):
+        options = {option.lower(): value.lower() for option, value in map(_pair, given)}
+        if "authsource" not in options and options.get("authmechanism", "") in _BY_DATABASE:
+            given.append(f"authSource={database}")
+    return f"{scheme}://{user}{at}{host}/{quote(name, safe='')}{'?' if given else ''}{'&'.join(given)}"
 
 
 def host_of(url: str) -> str:

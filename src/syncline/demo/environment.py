@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pymongo import AsyncMongoClient
 
 from syncline.capture.postgres.install import install, options_of, plan
 from syncline.config import Settings, load
+from syncline.config.urls import with_database
 from syncline.demo.scenario import Prepared, Scenario
 from syncline.embedded import PrivateMongo, PrivatePostgres
 from syncline.postgres.connection import connect
@@ -98,8 +98,8 @@ def opened(scenario: Scenario, on_step: Callable[[str], None], *, accept: bool) 
 
 
 async def _prepare(scenario: Scenario, folder: Path, server_url: str, mongo_server_url: str, kind: str) -> Environment:
-    postgres_url = urlsplit(server_url)._replace(path=f"/{DATABASE}").geturl()
-    mongo_url = urlsplit(mongo_server_url)._replace(path=f"/{DATABASE}").geturl()
+    postgres_url = with_database(server_url, DATABASE)
+    mongo_url = with_database(mongo_server_url, DATABASE)
     async with await connect(server_url, application="syncline demo") as connection:
         await connection.execute(f"CREATE DATABASE {DATABASE}".encode())
     prepared = await scenario.prepare(folder, postgres_url, mongo_url)

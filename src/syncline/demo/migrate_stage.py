@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from syncline.config.urls import with_database
 from syncline.demo.split_stage import PASSWORD, Stage, cleaned, started
 from syncline.embedded import PrivateMongo, PrivatePostgres
 
@@ -64,7 +65,7 @@ def opened(app: Path, say: Callable[..., None]) -> Iterator[MigrateStage]:
         mongo = PrivateMongo(folder / "mongo", cache_mb=256)
         cleaning.callback(mongo.kill)
         mongo.start()
-        mongodb = urlsplit(mongo.url)._replace(path=f"/{NAME}").geturl()
+        mongodb = with_database(mongo.url, NAME)
         stage = MigrateStage(app.absolute(), folder, mongodb, data, say, postgres=postgres)
         cleaning.callback(stage.end)
         yield stage

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from syncline.config.urls import with_database
 from syncline.demo.children import KEPT_VARIABLES
 from syncline.demo.environment import POSTGRES_SETTINGS
 from syncline.embedded import PrivatePostgres
@@ -174,7 +174,7 @@ def started(
     server.start()
     with psycopg.connect(server.tcp_url, autocommit=True) as connection:
         connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-    return server, urlsplit(server.tcp_url)._replace(path=f"/{name}").geturl()
+    return server, with_database(server.tcp_url, name)
 
 
 def _answers(port: int, health: str) -> bool:

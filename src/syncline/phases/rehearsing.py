@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
+from syncline.config.urls import database_of, with_database
 from syncline.documents.copies import copied
 from syncline.documents.installing import install, plan
 from syncline.documents.opening import DocumentLink, opened
@@ -97,7 +97,7 @@ async def rehearse(
         address = stack.enter_context(new_database(server, name, keep=False, tell=tell, dropped=dropped.append))
         for gone in dropped:
             await client.drop_database(gone)
-        database = urlsplit(address.conninfo).path.removeprefix("/")
+        database = database_of(address.conninfo)
         stack.push_async_callback(client.drop_database, database)
         copy = _elsewhere(documents, database, address)
         played.clock.begin("copy")
@@ -112,7 +112,7 @@ async def rehearse(
 
 def _elsewhere(documents: Documents, database: str, address: Address) -> Documents:
     """Give the same declaration for other databases."""
-    source = urlsplit(documents.url("source"))._replace(path=f"/{database}").geturl()
+    source = with_database(documents.url("source"), database)
     return Documents(documents.mappings, None, {"source": source, "target": address.conninfo})
 
 

@@ -12,8 +12,9 @@ import psycopg
 
 from syncline.capture.postgres.install import install, options_of, plan
 from syncline.config import Settings, load
+from syncline.config.urls import database_of
 from syncline.errors import ConfigError, SynclineError
-from syncline.testing.servers import Servers, database_name
+from syncline.testing.servers import Servers
 from syncline.wiring.sides import opened_source
 
 _BEFORE = """
@@ -82,7 +83,7 @@ def prepared_source(servers: Servers, config: Path, schema: Callable[[str], None
             raise ConfigError(f"{config}: no entity is declared", hint="add [entities.NAME]")
         schema(url)
         asyncio.run(_install(settings))
-        yield database_name(url)
+        yield database_of(url)
 
 
 async def _install(settings: Settings) -> None:

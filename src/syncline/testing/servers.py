@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 from pymongo import MongoClient
 
+from syncline.config.urls import with_database
 from syncline.embedded import PrivateMongo, PrivatePostgres
 from syncline.errors import EngineError
 
@@ -60,7 +60,7 @@ class Servers:
                 connection.execute(_DISCONNECT, [template])
             _create(connection, statement)
         try:
-            yield urlsplit(self.postgres)._replace(path=f"/{name}").geturl()
+            yield with_database(self.postgres, name)
         finally:
             with psycopg.connect(self.postgres, autocommit=True) as connection:
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -111,11 +111,6 @@ def _folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def database_name(url: str) -> str:
-    """Name the database of a URL."""
-    return urlsplit(url).path.lstrip("/")
 
 
 def _create(connection: psycopg.Connection[Any], statement: sql.Composed) -> None:

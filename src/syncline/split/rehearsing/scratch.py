@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import uuid4
 
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from syncline.config.urls import source_url, without_pooler
+from syncline.config.urls import source_url, with_database, without_pooler
 from syncline.errors import NamedDatabaseError, SchemaMoveError
 from syncline.postgres.sql import blocks
 from syncline.split.address import Address
@@ -157,10 +156,8 @@ def _creation(name: str, made: Sequence[Any]) -> Composed:
 
 def _within(server: Address, name: str) -> Address:
     """Give the address of another database of a server."""
-    parts = urlsplit(server.conninfo)
-    query = urlencode([one for one in parse_qsl(parts.query, keep_blank_values=True) if one[0] != "dbname"])
     more = tuple(one for one in server.parameters if one[0] != "dbname")
-    return replace(server, conninfo=parts._replace(path=f"/{name}", query=query).geturl(), parameters=more)
+    return replace(server, conninfo=with_database(server.conninfo, name), parameters=more)
 
 
 @contextmanager

@@ -15,10 +15,11 @@ from psycopg import sql
 
 from syncline.capture.postgres.install import InstallOptions, install, plan
 from syncline.config import Settings, load
+from syncline.config.urls import database_of
 from syncline.errors import ConfigError
 from syncline.model.entity import TableName
 from syncline.testing.mapping.tables import Table, read_tables
-from syncline.testing.servers import Servers, database_name
+from syncline.testing.servers import Servers
 from syncline.wiring.sides import opened_source
 
 QUICK: Mapping[str, str] = {
@@ -84,7 +85,7 @@ def prepared(
             tables = read_tables(conn)
             filled = any(_has_rows(conn, name) for name in tables)
         asyncio.run(_install(settings, filled=filled))
-        yield Prepared(servers, database_name(url), config, settings, tables)
+        yield Prepared(servers, database_of(url), config, settings, tables)
 
 
 def environment(source: str, mongo: str, database: str) -> dict[str, str]:
