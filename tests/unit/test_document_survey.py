@@ -156,6 +156,28 @@ def test_whatever_the_documents_the_file_is_valid_and_takes_them(tmp_path_factor
         assert mapping.document(mapping.rows(raw)) == raw
 
 
+async def test_no_two_collections_are_given_one_table(tmp_path):
+    one = [bson.encode({"_id": ObjectId(), "labels": [{"text": "a", "of": [1]}]})]
+    names = ["my-tasks", "my.tasks", "my_tasks", "my_tasks_labels", "my_tasks_labels_of"]
+    found = await propose_collections(Given(**dict.fromkeys(names, one)))
+    (tmp_path / "syncline.toml").write_text(found.text)
+    mappings = load_documents(tmp_path / "syncline.toml", {"MONGODB_URL": "x", "DATABASE_URL": "x"}).mappings
+    assert [mapping.collection for mapping in mappings] == [one.proposed.collection for one in found.collections]
+    tables = [str(table.name) for mapping in mappings for table in mapping.tables]
+    assert len({*tables}) == len(tables) == 15
+
+
+async def test_a_collection_that_is_asked_for_twice_is_declared_once():
+    found = await propose_collections(Given(t=[bson.encode({"_id": 1})]), ["t", "t"])
+    assert [*tomllib.loads(found.text)["collections"]] == ["t"]
+
+
+def test_a_name_of_the_greatest_length_that_is_taken_stays_one_that_postgresql_takes():
+    long = "x" * 61
+    mapping = DocumentMapping(proposed({long: {"b": 1}, f"{long}_b": 2}).collection)
+    assert len({column.name for column in mapping.tables[0].columns}) == 4
+
+
 async def test_what_cannot_be_a_key_of_toml_is_quoted_and_what_is_empty_is_left_out():
     name = 'odd "name".x'
     found = await propose_collections(Given(**{name: [bson.encode({"_id": ObjectId(), 'a "b"\n': {"c.": 1, "d e": [1]}})], "none": []}))  # fmt: skip

@@ -107,9 +107,10 @@ async def propose_collections(
         raise ConfigError(f"there is no collection {missing[0]!r}", hint=f"there are: {', '.join(there) or 'none'}")
     found: list[Surveyed] = []
     left_out: dict[str, str] = {}
-    for name in names or there:
+    tables: set[str] = set()
+    for name in dict.fromkeys(names or there):
         if not name.startswith("_syncline"):
-            one = await _survey(documents, name, sample)
+            one = await _survey(documents, name, sample, tables)
             if one.sampled:
                 found.append(one)
             else:
@@ -121,14 +122,14 @@ async def propose_collections(
     return Proposal("\n".join(parts), found, left_out)
 
 
-async def _survey(documents: Documents, name: str, sample: int) -> Surveyed:
+async def _survey(documents: Documents, name: str, sample: int, tables: set[str]) -> Surveyed:
     survey = DocumentSurvey()
     kept: list[bytes] = []
     async for document in documents.documents(name, sample):
         survey.add_stored(document)
         if len(kept) < _KEPT:
             kept.append(document)
-    proposed = propose(name, survey)
+    proposed = propose(name, survey, tables)
     surveyed = Surveyed(proposed, max(await documents.estimated(name), survey.count), survey.count)
     if kept:
         mapping = DocumentMapping(proposed.collection)

@@ -59,9 +59,16 @@ class Proposed:
         return "; ".join(remark.text for remark in self.remarks if remark.path == path)
 
 
-def propose(name: str, survey: DocumentSurvey) -> Proposed:
-    """Declare a collection as its documents are."""
-    proposer = _Proposer()
+def propose(name: str, survey: DocumentSurvey, tables: set[str] | None = None) -> Proposed:
+    """Declare a collection as its documents are.
+
+    Args:
+        name: the collection's.
+        survey: of its documents.
+        tables: names of tables that others have; those of this one are added.
+
+    """
+    proposer = _Proposer(set() if tables is None else tables)
     table = proposer.table(f"postgres_{_plain(name)}")
     ids = survey.fields.get("_id", FieldSurvey())
     fields = replace(survey, fields={name: one for name, one in survey.fields.items() if name != "_id"})
@@ -99,12 +106,12 @@ def _id_type(kinds: Counter[str], also: Counter[str]) -> str:
 
 
 class _Proposer:
-    def __init__(self) -> None:
+    def __init__(self, tables: set[str]) -> None:
         self.remarks: list[Remark] = []
-        self._tables: set[str] = set()
+        self._tables = tables
 
     def table(self, name: str) -> str:
-        """Name a table like this, and like no other of the collection."""
+        """Name a table like this, and like no other."""
         return _unique(name, self._tables)
 
     def say(self, path: str, text: str) -> None:
@@ -274,12 +281,14 @@ def _plain(name: str) -> str:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    """Find a column's name like this one that no other column has."""
-    candidate = name
-    if len(name.encode()) > MAX_NAME or "\0" in name:
-        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        candidate = f"{name.encode()[:50].decode(errors='ignore')}_{digest}"
-    while candidate in taken:
-        candidate += "_"
-    taken.add(candidate)
-    return candidate
+    """Find a name like this one that no other column, or table, has."""
+    while (found := _fitting(name)) in taken:
+        name += "_"
+    taken.add(found)
+    return found
+
+
+def _fitting(name: str) -> str:
+    if len(name.encode()) <= MAX_NAME:
+        return name
+    return f"{name.encode()[:50].decode(errors='ignore')}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
