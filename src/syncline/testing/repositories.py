@@ -112,6 +112,14 @@ class RepositoryContract:
         changed = await ask(repository.update(created["_id"], {"due": moment(2, 999)}))
         assert changed["due"] == (await ask(repository.get(created["_id"])))["due"] == moment(2)
 
+    async def test_a_long_text_is_found(self, repository: Any) -> None:
+        """As long as both databases take it, whatever has to be escaped."""
+        title = "aB[" * 2666
+        await ask(repository.create({"_id": oid(1), "title": f"-{title}-"}))
+        found = await ask(repository.list({"title": Contains(title.swapcase(), ignore_case=True)}))
+        assert await self.numbers(repository.list({"title": StartsWith(f"-{title}")})) == [1]
+        assert [one["_id"] for one in found] == [oid(1)]
+
     async def test_unknown_ids(self, repository: Any) -> None:
         """An id that none can have is the id of nothing."""
         for unknown in (oid(9), str(oid(9)), "", "no id", 5, None, 2**70, {"a": 1}):
@@ -208,12 +216,13 @@ class RepositoryContract:
             {"where": {"title": Not(Between(5))}},
             {"where": {"priority": Contains("1")}},
             {"where": {"labels": StartsWith("x")}},
+            {"where": {"title": Contains("a" * 8001, ignore_case=True)}},
             {"where": {"extra": Between("a")}},
             {"sort": ["labels"]},
             {"sort": ["-extra"]},
             {"sort": ["unknown"]},
         ],
-        ids=str,
+        ids=lambda one: str(one)[:60],
     )
     async def test_what_cannot_be_asked_of_both(self, repository: Any, question: Mapping[str, Any]) -> None:
         """No column, no order, no limit of the column's type: said by name, whichever side it is."""

@@ -210,7 +210,7 @@ def _between(place: Place, condition: Between) -> dict[str, Any]:
 
 
 def _matches(place: Place, text: str, pattern: str) -> dict[str, Any]:
-    place.require_text()
+    place.require_text(text)
     if place.type.fit(as_text(text))[0] is None:
         return dict(_NOTHING)
     return {place.path: {"$regex": pattern, **_typed(place)}}

@@ -23,6 +23,8 @@ from syncline.model.values import INT64_MAX, INT64_MIN
 
 _STRICT = frozenset({"objectid", "text", "boolean", "uuid", "numeric", "bytea"})
 """Types whose columns may show a value that is not equal to the document's."""
+MOST_ASKED = 8000
+"""Characters: MongoDB takes patterns of 32,764 bytes; four stand for a letter whose case is ignored."""
 _UNORDERED = frozenset({"jsonb", "bytea"})
 
 
@@ -102,13 +104,18 @@ class Place:
             raise RepositoryError(f"{self.path}: {given!r} is no {self.type.name}", hint="give a limit of that type")
         return value
 
-    def require_text(self) -> None:
-        """See that it is a text.
+    def require_text(self, asked: str) -> None:
+        """See that it is a text, which may be asked for a part of it.
 
         Raises:
-            RepositoryError: it is none.
+            RepositoryError: it is none, or the part is too long.
 
         """
+        if len(asked) > MOST_ASKED:
+            raise RepositoryError(
+                f"{self.path}: a text of {len(asked):,} characters is asked for",
+                hint=f"Contains and StartsWith take up to {MOST_ASKED:,}, which both databases do",
+            )
         if self.type.name != "text" or self.is_array:
             raise RepositoryError(f"{self.path} is no text", hint="Contains and StartsWith are for columns of texts")
 

@@ -287,7 +287,7 @@ def _containing(place: Place, condition: Contains) -> Part:
 
 
 def _matching(place: Place, template: str, text: str) -> Part:
-    place.require_text()
+    place.require_text(text)
     if place.type.fit(as_text(text))[0] is None:
         return _NEVER
     value = sql.SQL('{} COLLATE "C"').format(_as_text(place, column(_TOP, place.table, place.number)))
