@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from bson import ObjectId
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.core.management.sql import emit_post_migrate_signal
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
@@ -274,6 +276,15 @@ def test_a_migration_without_mongodb_ends_with_a_line_that_says_so(phases: list[
             phases[0].migrated()
 
 
+def test_a_migration_of_djangos_test_database_installs_nothing(phases: list[Taskboard], capsys: Any):
+    with phases[0].serving() as databases:
+        phases[0].migrated()
+        databases.install = mock.Mock(side_effect=AssertionError("it is the manager's database, not the test's"))
+        with mock.patch.dict(connections["default"].settings_dict, NAME="test_other"):
+            emit_post_migrate_signal(verbosity=1, interactive=False, db="default", stdout=sys.stdout)
+    assert "not installed: this is another database than the repositories' (NAME differs)" in capsys.readouterr().out
+
+
 def test_a_variable_that_cannot_be_is_told_as_the_commands_do():
     with pytest.raises(ConfigError, match="POSTGRES_SSLMODE=on"):
         postgres_settings({"POSTGRES_NAME": "x", "POSTGRES_SSLMODE": "on"})
@@ -338,7 +349,8 @@ def test_the_command_has_the_environment_of_the_project(phases: list[Taskboard],
     given: list[Any] = []
     monkeypatch.setattr(command, "document_databases", lambda: made)
     monkeypatch.setattr(command.os, "execve", lambda *arguments: given.extend(arguments))
-    command.Command().run_from_argv(["manage.py", "syncline", "status"])
+    settings_too = ["--settings=taskboard.settings", "--pythonpath", "."]
+    command.Command().run_from_argv(["manage.py", "syncline", "status", *settings_too])
     assert given[1][1:] == ["-m", "syncline.cli.main", "status"]
     assert given[2]["DUAL_WRITE_ENABLED"] == "true"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.apps import apps
@@ -38,14 +38,20 @@ def _default(databases: DocumentDatabases) -> Iterator[CheckMessage]:
         hint = 'DATABASES = {"default": postgres_settings(os.environ)}'
         yield Error("DATABASES['default'] is no PostgreSQL", hint=hint, id="syncline.E011")
         return
+    for name in differing(default, databases):
+        yield Error(
+            f"DATABASES['default'] is not the repositories' database: {name} differs",
+            hint="make both of POSTGRES_*: postgres_settings(…), DocumentDatabases.from_environment(…)",
+            id="syncline.E012",
+        )
+
+
+def differing(given: Mapping[str, Any], databases: DocumentDatabases) -> Iterator[str]:
+    """Name the settings by which a database of Django's is another one than the repositories'."""
     wanted = conninfo_to_dict(databases.postgres)
     for ours, theirs, without in (("NAME", "dbname", ""), ("HOST", "host", "localhost"), ("PORT", "port", "5432")):
-        if str(default.get(ours) or without) != str(wanted.get(theirs) or without):
-            yield Error(
-                f"DATABASES['default'] is not the repositories' database: {ours} differs",
-                hint="make both of POSTGRES_*: postgres_settings(…), DocumentDatabases.from_environment(…)",
-                id="syncline.E012",
-            )
+        if str(given.get(ours) or without) != str(wanted.get(theirs) or without):
+            yield ours
 
 
 def _middleware() -> Iterator[CheckMessage]:
@@ -58,7 +64,8 @@ def _unwrapped(databases: DocumentDatabases) -> Iterator[CheckMessage]:
     """Look through the modules of the project's applications: what is written by a bare collection has no mark."""
     names = {mapping.collection.name for mapping in databases.documents.mappings}
     for where, value in _globals():
-        bare = value.collection if isinstance(value, MongoRepository) else value
+        # By their types: isinstance would have a lazy object of Django's made.
+        bare = value.collection if issubclass(type(value), MongoRepository) else value
         if type(bare) in _BARE and bare.name in names:
             yield Warning(
                 f"{where} is a collection that does not mark what it writes: {bare.full_name}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -24,6 +25,8 @@ class Command(BaseCommand):  # type: ignore[misc]
         """Run it."""
         try:
             databases = document_databases()
+            if databases.documents.file is None:
+                raise ConfigError("SYNCLINE_DOCUMENTS is of no file", hint="DocumentDatabases.from_environment(FILE)")
             given = {
                 "SYNCLINE_CONFIG": str(databases.documents.file),
                 "MONGODB_URL": databases.documents.url("source"),
@@ -32,8 +35,20 @@ class Command(BaseCommand):  # type: ignore[misc]
         except ConfigError as error:
             self.stderr.write(str(error))
             raise SystemExit(3) from None
-        os.execve(sys.executable, [sys.executable, "-m", COMMAND, *argv[2:]], {**os.environ, **databases.env, **given})  # noqa: S606
+        command = [sys.executable, "-m", COMMAND, *_of_syncline(argv[2:])]
+        os.execve(sys.executable, command, {**os.environ, **databases.env, **given})  # noqa: S606
 
     def handle(self, *_: Any, **__: Any) -> None:
         """Refuse to be called by ``call_command``: the command takes the place of the process."""
         raise CommandError("run it as `manage.py syncline …`, or `syncline …`")
+
+
+def _of_syncline(given: list[str]) -> Iterator[str]:
+    """Leave out what every command of Django takes, and ``manage.py`` has gone by already."""
+    arguments = iter(given)
+    for one in arguments:
+        name, equals, _ = one.partition("=")
+        if name not in ("--settings", "--pythonpath"):
+            yield one
+        elif not equals:
+            next(arguments, None)
