@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import dataclasses
 import threading
 import time
@@ -116,13 +117,57 @@ async def test_so_has_one_that_is_always_a_moment_behind_a_record_that_is_writte
     assert (await outcome(Side(3, 4, 5), Side(2, 3, 4)))[0] is Outcome.CAUGHT_UP
 
 
-async def test_an_answer_that_the_request_changes_meanwhile_is_no_mismatch():
-    answer = {"a": 1}
+@dataclasses.dataclass
+class Task:
+    labels: Any
+
+
+@pytest.mark.parametrize("answer", [{"a": {"l": []}}, [{"l": []}], Task([]), {"l": {1}, "b": bytearray(b"1")}])
+async def test_an_answer_is_compared_as_it_was_before_the_request_changed_it(answer):
     reads = ShadowReads(SOON)
-    found = await reads.read(GET, Side(answer, {"a": 1}), Side({"a": 1}))
-    found["a"] = 2
+    found = await reads.read(GET, Side(answer), Side(copy.deepcopy(answer)))
+    match found:
+        case {"a": inner}:
+            inner["l"].append(1)
+        case [first]:
+            first["l"] = None
+        case Task():
+            found.labels = None
+        case {"l": values, "b": content}:
+            values.clear()
+            content.clear()
     await reads.close(10)
-    assert reads.report.totals()["tasks", "get"].outcomes == {Outcome.CAUGHT_UP: 1}
+    assert reads.report.totals()["tasks", "get"].outcomes == {Outcome.EQUAL: 1}
+
+
+async def test_a_default_that_the_request_fills_in_hides_no_difference():
+    reads = ShadowReads(SOON)
+    found = await reads.read(GET, Side({"a": 1}, {"a": 1}), Side({"a": 1, "labels": []}))
+    found.setdefault("labels", [])
+    await reads.close(10)
+    assert reads.report.totals()["tasks", "get"].outcomes == {Outcome.MISMATCH: 1}
+
+
+class Incomparable:
+    def __eq__(self, other: object) -> bool:
+        raise ArithmeticError(f"nobody knows whether {other} is the same")
+
+    __hash__ = None
+
+
+async def test_answers_that_cannot_be_compared_are_an_error_that_is_counted_and_told(caplog):
+    found, report = await outcome(Side(Incomparable()), Side(Incomparable()))
+    assert found is Outcome.ERROR
+    assert not report.totals()["tasks", "get"].clean
+    assert "answers of tasks.get cannot be compared: ArithmeticError" in caplog.text
+
+
+async def test_an_answer_that_cannot_be_copied_is_the_requests_all_the_same():
+    endless: list[Any] = []
+    endless.append(endless)
+    reads = ShadowReads(SOON)
+    assert await reads.read(GET, Side(endless), Side(1)) is endless
+    await reads.close()
 
 
 async def test_two_answers_that_hold_still_and_differ_are_a_mismatch_that_says_where():
@@ -340,6 +385,19 @@ def test_blocking_reads_are_compared_by_threads():
     while threading.active_count() >= before and time.monotonic() < until:
         time.sleep(0.005)
     assert threading.active_count() < before
+
+
+def test_a_blocking_request_may_change_its_answer():
+    reads, changed = BlockingShadowReads(SOON), threading.Event()
+
+    def other() -> dict[str, Any]:
+        assert changed.wait(20)
+        return {"a": 1, "labels": []}
+
+    reads.read(GET, lambda: {"a": 1}, other).setdefault("labels", [])
+    changed.set()
+    assert settled(reads, 1) == {Outcome.MISMATCH: 1}
+    reads.close(5)
 
 
 def test_calls_that_do_not_return_keep_their_threads_and_the_rest_is_shed():

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from syncline.forking import after_fork, leave_to_parent
+from syncline.phases.shadow.differences import kept
 from syncline.phases.shadow.reads import ShadowReads
 from syncline.phases.shadow.report import Outcome, Report
 from syncline.phases.shadow.rules import Read, Rules, Standings
@@ -79,7 +80,10 @@ class _Running:
         threading.Thread(target=self._run, name="syncline-shadow-loop", daemon=True).start()
 
     def compare(self, what: Read, answer: object, truth: Callable[[], object], other: Callable[[], object]) -> None:
-        self._loop.call_soon_threadsafe(self._compare, what, answer, self._called(truth), self._called(other))
+        if self._reads.chosen():
+            given = what, kept(answer), self._called(truth), self._called(other)
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._compare, *given)
 
     def close(self, patience: float) -> None:
         asyncio.run_coroutine_threadsafe(self._reads.close(patience), self._loop).result()
@@ -97,7 +101,7 @@ class _Running:
         if self._busy >= self._most:  # calls that are over their deadline and do not return
             self._reads.report.add(what, Outcome.SHED)
         else:
-            self._reads.compare(what, answer, truth, other)
+            self._reads.begin(what, answer, truth, other)
 
     def _called(self, call: Callable[[], object]) -> Callable[[], Awaitable[object]]:
         def begin() -> Awaitable[object]:

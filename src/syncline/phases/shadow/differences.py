@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
 _MOST = 20
 _LONGEST = 200
 _MISSING: Any = object()
+_UNCHANGING = frozenset({str, int, float, bool, bytes, datetime, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,28 @@ def differences(truth: object, other: object, hidden: Sequence[str] = ()) -> tup
 
     """
     return tuple(_shown(*found, hidden) for found in islice(_walk("", truth, other), _MOST))
+
+
+def kept(answer: Any) -> Any:
+    """Copy what whoever has an answer may change in it: documents, lists, and objects whose fields are declared.
+
+    Whatever cannot be copied is given as it is: a request is never failed by what is compared.
+    """
+    try:
+        return _kept(answer)
+    except Exception:  # noqa: BLE001  of objects of users' own, or of a document within itself
+        return answer
+
+
+def _kept(value: Any) -> Any:
+    if type(value) in _UNCHANGING:
+        return value
+    value = _plain(value)
+    if isinstance(value, MutableMapping):
+        return {name: _kept(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_kept(one) for one in value]
+    return value.copy() if isinstance(value, (set, bytearray)) else value
 
 
 def _walk(path: str, truth: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:

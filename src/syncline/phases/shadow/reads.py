@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from syncline.breaker import CircuitBreaker
-from syncline.phases.shadow.differences import differences, same
+from syncline.phases.shadow.differences import differences, kept, same
 from syncline.phases.shadow.report import Mismatch, Outcome, Report
 from syncline.phases.shadow.rules import Read, Rules, Standing, Standings
 
@@ -67,8 +67,17 @@ class ShadowReads:
         return answer
 
     def compare(self, what: Read, answer: object, truth: Call, other: Call) -> None:
-        """Compare an answer that was given, later; returns at once. Call it in the running loop."""
-        if self._closed or not self._chance() < self.rules.share:
+        """Compare an answer as it is now, later; returns at once. Call it in the running loop."""
+        if self.chosen():
+            self.begin(what, kept(answer), truth, other)
+
+    def chosen(self) -> bool:
+        """Tell by chance whether a read is to be compared."""
+        return not self._closed and self._chance() < self.rules.share
+
+    def begin(self, what: Read, answer: object, truth: Call, other: Call) -> None:
+        """Compare an answer that nobody changes any more; see ``compare``."""
+        if self._closed:
             return
         if self._reading >= self.rules.at_once or self._breaker.refuses():
             self.report.add(what, Outcome.SHED)
@@ -99,6 +108,9 @@ class ShadowReads:
         self._tasks.discard(task)
         if task.cancelled():
             self.report.add(what, Outcome.SHED)
+        elif error := task.exception():
+            _LOG.error("answers of %s.%s cannot be compared: %r", what.collection, what.method, error)
+            self.report.add(what, Outcome.ERROR)
 
     async def _looked(self, what: Read, answer: object, truth: Call, other: Call) -> tuple[Outcome, Mismatch | None]:
         try:
