@@ -219,6 +219,26 @@ async def test_each_operation_is_in_the_log_of_its_own_transaction_with_what_it_
     ]
 
 
+@pytest.mark.parametrize("batch", [False, True])
+async def test_the_log_has_what_was_written_over_though_others_wrote_it_meanwhile(stage, service, batch):
+    id_, other = str(ObjectId()), str(ObjectId())
+    await service.create_document("tasks", {"n": 1}, id_)
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with psycopg.connect(stage.url) as somebody:
+        somebody.execute("UPDATE postgres_tasks SET n = 2")
+        given = {"collection_name": "tasks", "data": {"n": 3}, "operation": "update"}
+        call = (
+            service.batch_operations([{**given, "mongo_id": one} for one in (id_, other)])
+            if batch
+            else service.update_document("tasks", id_, {"n": 3})
+        )
+        writing = asyncio.create_task(call)
+        await until(lambda: stage.asked(waits) == [(1,)])
+    assert bool(await writing) is not batch
+    found = stage.asked("SELECT before ->> 'n', after ->> 'n' FROM syncline_audit.operation WHERE outcome = 'done' ORDER BY id")
+    assert found == [(None, "1"), ("2", "3")]
+
+
 async def test_what_can_be_no_document_has_failed_until_it_is_retried(stage, service):
     id_ = str(ObjectId())
     await service.create_document("tasks", {"n": 5}, id_)

@@ -33,6 +33,7 @@ from syncline.model.documents.ids import shown_key
 from syncline.model.strict_bson import PLAIN
 from syncline.phases.dual_write.audit import AuditRule, actor, masked
 from syncline.phases.dual_write.operations import Operation
+from syncline.phases.repositories.abstract import Document
 from syncline.phases.repositories.postgres import PostgresRepository, translated
 from syncline.phases.repositories.steps import Program, arun_together
 from syncline.phases.repositories.stored import changes_as_stored
@@ -125,19 +126,26 @@ class _Rows(PostgresRepository):
         await self._run(self._noted(entry))
 
     def _done(self, one: Operation) -> Program[bool]:
-        before = (yield from self._first({"_id": one.id})) if self._rule.values else None
-        if not (yield from self._written(one)):
+        before = None
+        if self._rule.values and one.action is not Action.CREATE:
+            key = self._places.key.value(one.id)
+            if not (yield from self._locked(key)):  # so that it stays what the log has
+                return False
+            before = yield from self._first({"_id": key})
+        if not (yield from self._written(one, before)):
             return False
         yield from self._noted(self._entry(one, before))
         return True
 
-    def _written(self, one: Operation) -> Program[bool]:
+    def _written(self, one: Operation, before: Document | None) -> Program[bool]:
         if one.action is Action.CREATE:
             fields = {name: value for name, value in one.data.items() if name != "_id"}
             yield from self._created({"_id": one.id, **fields})
             return True
         if one.action is Action.UPDATE:
             fields = {name: value for name, value in one.data.items() if name != "_id"}
+            if before is not None:
+                return bool((yield from self._changed(before, fields)))
             return (yield from self._updated(one.id, fields)) is not None
         return (yield from self._deleted(one.id))
 

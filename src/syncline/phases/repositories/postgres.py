@@ -130,7 +130,11 @@ class PostgresRepository(ProgrammedRepository):
         if key is None or not (yield from self._locked(key)):
             return None
         found = yield from self._first({"_id": key})
-        if found is None or not changes:
+        return None if found is None else (yield from self._changed(found, changes))
+
+    def _changed(self, found: Document, changes: Document) -> Program[Document]:
+        """Change a document as it was found; its row is locked."""
+        if not changes:
             return found
         fields = changes_as_stored(changes, self.codec_options)
         raw = as_stored({**found, **fields}, self._places, self.codec_options)
