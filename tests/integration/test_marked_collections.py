@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import threading
 from typing import Any
 
@@ -17,6 +18,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.synchronous.collection import Collection
 
 from syncline.capture.documents import AsyncMarkedCollection, MarkedCollection, wrap, writes
+from syncline.capture.documents.aggregations import hidden
 from syncline.capture.documents.field import FLOOR
 from syncline.capture.documents.wrapped import AS_IT_IS, REFUSED
 from syncline.errors import UnmarkableError
@@ -85,6 +87,8 @@ def test_the_first_parameters_are_those_of_pymongo(name):
         lambda one: one.find({}, {"_sync": 1}),
         lambda one: one.find({}, {"a": "$_sync.v"}),
         lambda one: one.distinct("_sync.v"),
+        lambda one: one.aggregate([{"$match": {"a": 1}}, {"$sort": {"_sync.v": 1}}]),
+        lambda one: one.aggregate([{"$match": {"_sync.v": 1}}]),
         lambda one: one.create_index("email", unique=True),
         lambda one: one.create_indexes([IndexModel([("a", 1), ("b", -1)], unique=True)]),
         lambda one: one.with_options(write_concern=type(one.write_concern)(0)).insert_one({}),
@@ -95,6 +99,31 @@ def test_what_cannot_be_marked_or_hidden_is_refused(people, what):
         what(people)
     assert refused.value.hint
     assert people.bare.count_documents({}) == 0
+
+
+def test_options_may_be_given_by_place(people):
+    people.insert_many([{"_id": 1, "n": 1}, {"_id": 2, "n": 2}, {"_id": 3, "n": 3}])
+    highest = [("n", -1)]
+    assert people.find_one_and_update({}, {"$set": {"a": 1}}, ["n"], highest, False, True) == {"_id": 3, "n": 3}
+    assert (
+        people.update_one({"_id": 4}, {"$set": {"l.$[each]": 1}}, False, None, None, [{"each": 2}]).matched_count == 0
+    )
+    assert people.find_one_and_delete({}, None, highest) == {"_id": 3, "n": 3, "a": 1}
+    assert people.delete_one({}, {"locale": "en"}, "_id_").deleted_count == 1
+    assert people.count_documents({}, None, "said") == 1
+    with pytest.raises(TypeError, match="takes 6 parameters by place, and 7 were given"):
+        people.delete_one({}, None, None, None, None, None, None)
+    with pytest.raises(TypeError, match="multiple values"):
+        people.delete_one({}, None, collation=None)
+
+
+@pytest.mark.parametrize("filter_", [[], "", 0, False, [("a", 1)]])
+def test_what_is_no_filter_finds_nothing_but_an_error(people, filter_):
+    people.insert_one({"_id": 1})
+    for ask in (people.find, people.count_documents, people.find_raw_batches, people.delete_many):
+        with pytest.raises(TypeError, match="filter must be"):
+            ask(filter_)
+    assert people.count_documents({}) == 1
 
 
 def test_what_is_no_method_is_an_attribute_error_and_no_other_collection(people):
@@ -315,6 +344,27 @@ UP = {"localField": "up", "foreignField": "_id", "as": "found"}
 )  # fmt: skip
 def test_aggregations_show_no_tombstone_and_nothing_of_ours(shown, pipeline, expected):
     assert list(shown.aggregate(pipeline)) == expected
+
+
+def test_an_aggregation_that_sorts_goes_by_the_index_and_ends_with_its_limit(people):
+    people.create_index([("n", -1)])
+    people.insert_many([{"n": n} for n in range(50)])
+    newest = [{"$match": {"n": {"$gte": 0}}}, {"$sort": {"n": -1}}, {"$limit": 2}, {"$project": {"_id": 0}}]
+    assert list(people.aggregate(newest)) == [{"n": 49}, {"n": 48}]
+    plan = people.bare.database.command(
+        "explain", {"aggregate": people.name, "pipeline": hidden(newest), "cursor": {}}, verbosity="executionStats"
+    )
+    assert '"SORT"' not in json.dumps(plan, default=str)
+    stats = plan.get("executionStats") or plan["stages"][0]["$cursor"]["executionStats"]
+    assert stats["totalDocsExamined"] == 2
+
+
+def test_a_schema_that_forbids_other_fields_is_met_by_a_marked_document(people):
+    people.insert_many([{"_id": 1, "a": 1}, {"_id": 2, "a": 1, "b": 1}])
+    schema = {"$jsonSchema": {"properties": {"_id": {}, "a": {}}, "additionalProperties": False}}
+    assert [one["_id"] for one in people.find(schema)] == [1]
+    assert [one["_id"] for one in people.find({"$nor": [schema]})] == [2]
+    assert [one["_id"] for one in people.aggregate([{"$match": schema}])] == [1]
 
 
 def test_geonear_and_text_stay_the_first_stage(people):

@@ -4297,8 +4297,21 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "documents-aggregated-with-tombstones",
         "an aggregation shows what was deleted",
-        [Swap(f"{DOCUMENTS}/aggregations.py", "hidden", "[*HIDDEN, *stages]", "[HIDDEN[1], *stages]")],
+        [
+            Swap(
+                f"{DOCUMENTS}/aggregations.py",
+                "hidden",
+                "[HIDDEN[0], *early, HIDDEN[1], *stages[len(early) :]]",
+                "[*early, HIDDEN[1], *stages[len(early) :]]",
+            )
+        ],
         [f"{MARKED}::test_aggregations_show_no_tombstone_and_nothing_of_ours"],
+    ),
+    Mutant(
+        "documents-sorted-by-our-field",
+        "an aggregation's first stages see marks and versions",
+        [Swap(f"{DOCUMENTS}/aggregations.py", "_choice", "refuse_ours(path)", "pass")],
+        [f"{MARKED}::test_what_cannot_be_marked_or_hidden_is_refused"],
     ),
     Mutant(
         "documents-forgotten-though-there",
@@ -4657,6 +4670,34 @@ MUTANTS: Sequence[Mutant] = (
         [f"{IN_PHASES}::test_what_is_known_holds_as_long_as_the_lease"],
     ),
     Mutant(
+        "django-installs-for-a-test-run",
+        "the migration of Django's test database installs in the database of the repositories",
+        [
+            Swap(
+                "syncline/contrib/django/apps.py",
+                "_install",
+                "if differs := [*differing(connections[using].settings_dict, databases)]: ...",
+                "if False: ...",
+            )
+        ],
+        ["tests/acceptance/taskboard/test_operations.py::test_a_migration_of_djangos_test_database_installs_nothing"],
+    ),
+    Mutant(
+        "audit-before-of-a-moment-ago-in-live",
+        "in live the log says that a document was written over which others had changed since it was read",
+        [
+            Swap(
+                "syncline/phases/dual_write/in_live.py",
+                "_Rows._done",
+                "if not (yield from self._locked(key)): ...",
+                "if False: ...",
+            )
+        ],
+        [
+            "tests/integration/test_dual_write_in_live.py::test_the_log_has_what_was_written_over_though_others_wrote_it_meanwhile"
+        ],
+    ),
+    Mutant(
         "shadow-declares-nothing-in-a-project",
         "a ramp of a Django project begins though reading methods were never compared",
         [
@@ -4674,6 +4715,18 @@ MUTANTS: Sequence[Mutant] = (
         "a forked process brings its parent's shadow reads to the evidence again",
         [Swap("syncline/phases/shadow/report.py", "Report.__post_init__", "after_fork(self._forked)", "pass")],
         ["tests/unit/test_forking.py::test_counts_of_the_parent_are_given_out_by_the_parent_alone"],
+    ),
+    Mutant(
+        "shadow-compares-what-the-request-made",
+        "an answer is compared as the request has changed it: a default that it fills in hides a difference",
+        [Swap("syncline/phases/shadow/reads.py", "ShadowReads.compare", "kept(answer)", "answer")],
+        ["tests/unit/test_shadow_reads.py::test_a_default_that_the_request_fills_in_hides_no_difference"],
+    ),
+    Mutant(
+        "shadow-compares-what-the-request-made-blocking",
+        "the same where calls block",
+        [Swap("syncline/phases/shadow/blocking.py", "_Running.compare", "kept(answer)", "answer")],
+        ["tests/unit/test_shadow_reads.py::test_a_blocking_request_may_change_its_answer"],
     ),
     Mutant(
         "shadow-masks-not-within",

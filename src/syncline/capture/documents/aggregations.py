@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from syncline.capture.documents.field import FIELD, LIVE
+from syncline.capture.documents.field import FIELD, LIVE, refuse_ours
 from syncline.capture.documents.filters import asks_text, live
 from syncline.errors import UnmarkableError
 
@@ -14,6 +14,7 @@ Stage = dict[str, Any]
 HIDDEN: tuple[Stage, ...] = ({"$match": dict(LIVE)}, {"$unset": FIELD})
 _WRITES = frozenset({"$out", "$merge"})
 _OF_NO_DOCUMENTS = frozenset({"$collStats", "$indexStats", "$planCacheStats", "$listSessions", "$documents"})
+_CHOOSE = frozenset({"$match", "$sort", "$limit", "$skip"})
 _FIRST = frozenset({"$geoNear", "$search", "$vectorSearch", "$searchMeta"})
 
 
@@ -37,7 +38,25 @@ def hidden(pipeline: Sequence[Mapping[str, Any]]) -> list[Stage]:
         return [first, *HIDDEN, *stages[1:]]
     if name == "$match" and asks_text(first[name]):
         return [{name: live(first[name])}, HIDDEN[1], *stages[1:]]
-    return [*HIDDEN, *stages]
+    early = [*_early(stages)]
+    return [HIDDEN[0], *early, HIDDEN[1], *stages[len(early) :]]
+
+
+def _early(stages: Sequence[Stage]) -> Iterator[Stage]:
+    """Give the first stages that choose and sort: behind the one that takes our field away no index serves a sort."""
+    for stage in stages:
+        name, value = next(iter(stage.items()), ("", None))
+        if len(stage) > 1 or name not in _CHOOSE:
+            return
+        yield _choice(name, value) if isinstance(value, Mapping) else stage
+
+
+def _choice(name: str, value: Mapping[str, Any]) -> Stage:
+    if name == "$match":
+        return {name: live(value)}
+    for path in value:
+        refuse_ours(path)
+    return {name: value}
 
 
 def _inner(pipeline: Any) -> list[Stage]:

@@ -7,9 +7,10 @@ from re import Pattern
 from typing import Any
 
 from bson import DBRef, Regex
+from pymongo import common
 
 from syncline.capture.documents.expressions import without_ours
-from syncline.capture.documents.field import LIVE, refuse_ours
+from syncline.capture.documents.field import FIELD, LIVE, refuse_ours
 
 _LOGICAL = frozenset({"$and", "$or", "$nor"})
 _REFERENCE = frozenset({"$ref", "$id", "$db"})
@@ -17,6 +18,8 @@ _REFERENCE = frozenset({"$ref", "$id", "$db"})
 
 def live(filter_: Mapping[str, Any] | None) -> dict[str, Any]:
     """Match only what is no tombstone; beside the other conditions, so that positional operators and $text work."""
+    if filter_ is not None:
+        common.validate_is_mapping("filter", filter_)
     return {**_foreign(filter_ or {}), **LIVE}
 
 
@@ -31,9 +34,18 @@ def _foreign(filter_: Any) -> Any:
             made[name] = without_ours(condition)
         elif name in _LOGICAL and isinstance(condition, list | tuple):
             made[name] = [_foreign(each) for each in condition]
+        elif name == "$jsonSchema":
+            made[name] = _beside_ours(condition)
         else:
             made[name] = condition
     return made
+
+
+def _beside_ours(schema: Any) -> Any:
+    """Have a schema that says what other fields there may be say nothing of ours."""
+    if not isinstance(schema, Mapping) or "additionalProperties" not in schema:
+        return schema
+    return {**schema, "properties": {**(schema.get("properties") or {}), FIELD: {}}}
 
 
 def asks_text(filter_: Any) -> bool:

@@ -11,6 +11,7 @@ from pymongo.synchronous.collection import Collection
 
 from syncline.capture.documents import bulk, writes
 from syncline.capture.documents.aggregations import hidden
+from syncline.capture.documents.by_place import by_place
 from syncline.capture.documents.examination import examined
 from syncline.capture.documents.field import MARK, TOMBSTONE, refuse_ours
 from syncline.capture.documents.filters import live
@@ -84,10 +85,12 @@ class MarkedCollection:
 
     # -- writes
 
+    @by_place
     def insert_one(self, document: Any, bypass_document_validation: bool | None = None, **options: Any) -> Any:
         """Insert a document."""
         return self._write(writes.insert_one(document, _with(options, bypass_document_validation)))
 
+    @by_place
     def insert_many(
         self, documents: Any, ordered: bool = True, bypass_document_validation: bool | None = None, **options: Any
     ) -> Any:
@@ -95,38 +98,47 @@ class MarkedCollection:
         options = _with(options, bypass_document_validation) | {"ordered": ordered}
         return self._write(bulk.insert_many(documents, options))
 
+    @by_place
     def update_one(self, filter: Any, update: Any, upsert: bool = False, **options: Any) -> Any:
         """Update a document."""
         return self._write(writes.update("update_one", filter, update, {"upsert": upsert, **options}))
 
+    @by_place
     def update_many(self, filter: Any, update: Any, upsert: bool = False, **options: Any) -> Any:
         """Update documents."""
         return self._write(writes.update("update_many", filter, update, {"upsert": upsert, **options}), many=True)
 
+    @by_place
     def replace_one(self, filter: Any, replacement: Any, upsert: bool = False, **options: Any) -> Any:
         """Replace a document."""
         return self._write(writes.replace_one(filter, replacement, {"upsert": upsert, **options}))
 
+    @by_place
     def delete_one(self, filter: Any, **options: Any) -> Any:
         """Delete a document."""
         return self._write(writes.delete("update_one", filter, options))
 
+    @by_place
     def delete_many(self, filter: Any, **options: Any) -> Any:
         """Delete documents."""
         return self._write(writes.delete("update_many", filter, options), many=True)
 
+    @by_place
     def find_one_and_update(self, filter: Any, update: Any, projection: Any = None, **options: Any) -> Any:
         """Update a document and return it."""
         return self._write(writes.find_one_and_update(filter, update, projection, options))
 
+    @by_place
     def find_one_and_replace(self, filter: Any, replacement: Any, projection: Any = None, **options: Any) -> Any:
         """Replace a document and return it."""
         return self._write(writes.find_one_and_replace(filter, replacement, projection, options))
 
+    @by_place
     def find_one_and_delete(self, filter: Any, projection: Any = None, **options: Any) -> Any:
         """Delete a document and return it."""
         return self._write(writes.find_one_and_delete(filter, projection, options))
 
+    @by_place
     def bulk_write(self, requests: Any, ordered: bool = True, **options: Any) -> Any:
         """Write many."""
         return self._write(bulk.bulk_write(requests, {"ordered": ordered, **options}))
@@ -146,34 +158,41 @@ class MarkedCollection:
         by = filter if filter is None or hasattr(filter, "keys") else {"_id": filter}
         return self.bare.find_one(live(by), shown(projection), *args, **options)
 
+    @by_place
     def count_documents(self, filter: Any, **options: Any) -> Any:
         """Count documents."""
         return self.bare.count_documents(live(filter), **options)
 
+    @by_place
     def estimated_document_count(self, **options: Any) -> Any:
         """Count documents by the collection's metadata, less its tombstones."""
         return self._run(self.bare, _estimated(options))
 
+    @by_place
     def distinct(self, key: str, filter: Any = None, **options: Any) -> Any:
         """List the values of a field."""
         refuse_ours(key)
         return self.bare.distinct(key, live(filter), **options)
 
+    @by_place
     def aggregate(self, pipeline: Any, **options: Any) -> Any:
         """Aggregate."""
         return self.bare.aggregate(hidden(pipeline), **options)
 
+    @by_place
     def aggregate_raw_batches(self, pipeline: Any, **options: Any) -> Any:
         """Aggregate; documents come as bytes."""
         return self.bare.aggregate_raw_batches(hidden(pipeline), **options)
 
     # -- indexes
 
+    @by_place
     def create_index(self, keys: Any, **options: Any) -> Any:
         """Create an index; a unique one must admit tombstones."""
         require_admitting(keys, options)
         return self.bare.create_index(keys, **options)
 
+    @by_place
     def create_indexes(self, indexes: list[IndexModel], **options: Any) -> Any:
         """Create indexes; unique ones must admit tombstones."""
         for index in indexes:
