@@ -139,6 +139,21 @@ def test_what_servers_say_of_themselves_is_judged(stage, monkeypatch):
         monkeypatch, MarkedDatabase, "privileges", authenticatedUsers=user, authenticatedUserPrivileges=only
     ):
         assert "the user app may not insert, remove, update" in found(stage, "mongodb rights")
+    actions = ["find", "insert", "update", "remove"]
+    single = [
+        {"resource": {"db": stage.mongo.name, "collection": name}, "actions": actions}
+        for name in ("_syncline_documents", "labels", "tasks")
+    ]
+    with answering(
+        monkeypatch, MarkedDatabase, "privileges", authenticatedUsers=user, authenticatedUserPrivileges=single[:2]
+    ):
+        said = f"the user app may not find, insert, remove, update in {stage.mongo.name} (tasks)"
+        assert said in found(stage, "mongodb rights")
+    with answering(
+        monkeypatch, MarkedDatabase, "privileges", authenticatedUsers=user, authenticatedUserPrivileges=single
+    ):
+        levels = {one["check"]: one["level"] for one in stage.json("doctor", status=1)["findings"]}
+        assert levels["mongodb rights"] == "ok"
     monkeypatch.setattr(doctor, "_is_local", lambda _: False)
     assert "is not encrypted | add tls=true" in found(stage, "tls", status=1)
 
@@ -156,7 +171,8 @@ def test_rights_and_places_are_read_as_they_are_meant():
         {"resource": {"db": "shop", "collection": "one"}, "actions": ["insert"]},
         {"resource": {"anyResource": True}, "actions": ["remove"]},
     ]
-    assert _actions(privileges, "shop") == {"find", "remove"}
+    assert _actions(privileges, "shop", "two") == {"find", "remove"}
+    assert _actions(privileges, "shop", "one") == {"find", "insert", "remove"}
     assert [_is_local(host) for host in ("/run/x", "localhost:5432", "127.0.0.1:1", "[::1]:5", "db.example:5")] == [
         *[True] * 4,
         False,

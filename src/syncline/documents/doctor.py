@@ -17,7 +17,7 @@ from syncline.documents.opening import DocumentLink
 from syncline.documents.standing import keeping, require_same
 from syncline.engines.mongo import gates
 from syncline.engines.mongo.marked import translated
-from syncline.engines.mongo.marked_database import MarkedDatabase
+from syncline.engines.mongo.marked_database import IDENTITY, MarkedDatabase
 from syncline.engines.mongo.suitability import foreign
 from syncline.engines.mongo.validators import KeptBy, kept_by
 from syncline.engines.postgres.documents import inspection, schema
@@ -104,11 +104,13 @@ class Doctor:
         status = await self._mongo.privileges()
         if not status["authenticatedUsers"]:
             return [ok("mongodb rights", "the server asks nobody who he is")]
-        granted = _actions(status["authenticatedUserPrivileges"], self._link.database.name)
-        if lacking := sorted(_NEEDED - granted):
-            user = status["authenticatedUsers"][0]["user"]
-            fix = f'db.grantRolesToUser("{user}", [{{role: "readWrite", db: "{self._link.database.name}"}}])'
-            what = f"the user {user} may not {', '.join(lacking)} in {self._link.database.name}"
+        given, database = status["authenticatedUserPrivileges"], self._link.database.name
+        lacking = {name: _NEEDED - _actions(given, database, name) for name in (*self._link.collections, IDENTITY)}
+        if actions := sorted(frozenset().union(*lacking.values())):
+            user, where = status["authenticatedUsers"][0]["user"], [name for name, some in lacking.items() if some]
+            fix = f'db.grantRolesToUser("{user}", [{{role: "readWrite", db: "{database}"}}])'
+            of = "" if len(where) == len(lacking) else f" ({', '.join(where)})"
+            what = f"the user {user} may not {', '.join(actions)} in {database}{of}"
             return [critical("mongodb rights", what, why="marks cannot be read and cleared", fix=fix)]
         return [ok("mongodb rights", "the user may read and write")]
 
@@ -260,13 +262,14 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def _actions(privileges: Iterable[Mapping[str, Any]], database: str) -> set[str]:
-    return {action for one in privileges if _covers(one["resource"], database) for action in one["actions"]}
+def _actions(privileges: Iterable[Mapping[str, Any]], database: str, collection: str) -> set[str]:
+    covering = (one for one in privileges if _covers(one["resource"], database, collection))
+    return {action for one in covering for action in one["actions"]}
 
 
-def _covers(resource: Mapping[str, Any], database: str) -> bool:
+def _covers(resource: Mapping[str, Any], database: str, collection: str) -> bool:
     return bool(resource.get("anyResource")) or (
-        resource.get("db") in ("", database) and resource.get("collection") == ""
+        resource.get("db") in ("", database) and resource.get("collection") in ("", collection)
     )
 
 
