@@ -235,7 +235,9 @@ async def test_the_log_has_what_was_written_over_though_others_wrote_it_meanwhil
         writing = asyncio.create_task(call)
         await until(lambda: stage.asked(waits) == [(1,)])
     assert bool(await writing) is not batch
-    found = stage.asked("SELECT before ->> 'n', after ->> 'n' FROM syncline_audit.operation WHERE outcome = 'done' ORDER BY id")
+    found = stage.asked(
+        "SELECT before ->> 'n', after ->> 'n' FROM syncline_audit.operation WHERE outcome = 'done' ORDER BY id"
+    )
     assert found == [(None, "1"), ("2", "3")]
 
 
