@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pymongo
 import pytest
@@ -19,14 +19,17 @@ from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.mongo.stored_marks import StoredMarks
 from syncline.engines.mongo.validators import KeptBy, Validators
 from syncline.errors import GateClosedError, SwitchAbortedError, SwitchError, UnmarkableError
+from syncline.phases import Phase
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.leaving import leave, leftovers
+from syncline.phases.standing import Standing
 from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL
 from syncline.phases.switching.watching import Watch
 from syncline.split.switching.gate import Verb
 from syncline.split.switching.move import Step
 from tests.phase_switch import Application, switch_stage  # noqa: F401  fixtures
+from tests.relay import until
 from tests.with_collmod import collmods
 
 pytestmark = pytest.mark.engines
@@ -229,6 +232,20 @@ async def test_a_right_that_was_taken_away_is_named_before_anybody_is_refused(st
     assert "collMod" in refused.value.hint
     assert stage.modes() == "al"
     await asyncio.to_thread(application.write, "a", 1)
+
+
+async def test_a_worker_ends_a_step_to_off_that_was_stopped_before_the_validator_went(stage, mods, places):
+    gates_, mongodb = places
+    await stage.switch(POSTGRESQL)
+    await stage.switch(MONGODB)
+    assert gates_.needless(["tasks"]) == []
+    mongodb.put({"tasks": Standing(Phase.OFF, 0.0, 99, datetime.now(UTC))})
+    watch = Watch(stage.documents, every=0.01)
+    task = asyncio.create_task(watch.run())
+    await until(lambda: validator(stage).number is None)
+    watch.stop()
+    await task
+    stage.bare.insert_one({"_id": "foreign", "n": 1})
 
 
 async def test_complete_admits_nobody(stage, application, mods, places):

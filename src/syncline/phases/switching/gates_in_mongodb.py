@@ -125,6 +125,15 @@ class GatesInMongoDB:
 
         return self._changed(collection, after)
 
+    def needless(self, collections: Sequence[str]) -> Sequence[str]:
+        """Name the collections that are in the phase off, with a validator of ours: the step there was stopped."""
+        standings, gates = self._mongodb.read_all()
+        return [
+            name
+            for name in collections
+            if name in gates and gates[name].validated and name in standings and standings[name].phase is Phase.OFF
+        ]
+
     def without_validator(self, collection: str) -> bool:
         """Take our validator away, where there is one; the user's own is as it was before."""
         if not self._mongodb.read_all()[1].get(collection, NEVER).validated:
@@ -272,7 +281,12 @@ def _says(gate: Gate) -> tuple[str, int, int]:
 
 def _listed(gates: Mapping[str, Gate]) -> list[dict[str, Any]]:
     """Give them for a pipeline."""
-    return [asdict(gate) | {"name": {"$literal": name}} | _moment(gate) for name, gate in sorted(gates.items())]
+    return [_fields(gate) | {"name": {"$literal": name}} | _moment(gate) for name, gate in sorted(gates.items())]
+
+
+def _fields(gate: Gate) -> dict[str, Any]:
+    """Give what is kept of a gate: without a validator, nothing that processes of an older release do not know."""
+    return {name: value for name, value in asdict(gate).items() if value or name != "validated"}
 
 
 def _moment(gate: Gate) -> dict[str, Any]:

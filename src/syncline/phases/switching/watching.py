@@ -135,6 +135,8 @@ class Watch:
         """Close gates whose validators are not as they say: the next look has a coordinator begin anew."""
         busy = {one.collection for one in found.unsettled} | {*found.unclosed}
         names = [name for name in link.collections if name not in busy]
+        for name in await asked(lambda: self._gates.needless(names)):
+            await asked(partial(self._gates.without_validator, name))
         for name, gate in (await asked(lambda: self._gates.unmatched(names))).items():
             _LOG.warning("the validator of %s does not admit what MongoDB's gate says: it is changed anew", name)
             if name in found.complete:
