@@ -15,6 +15,7 @@ TESTS = "tests/integration"
 IN_REPOSITORIES = f"{TESTS}/test_repositories.py"
 IN_PHASES = f"{TESTS}/test_phases.py"
 SAID = '{NUMBER: {"$max": [f"${NUMBER}", Int64(number)]}} if number else {}'
+READ_BACK = "tests/unit/test_dual_writes_of_repositories.py"
 VALIDATED = f"{TESTS}/test_phase_validator.py"
 OF_SEVERAL = "test_of_several_servers_the_primary_is_asked_and_a_standby_alone_is_refused_by_name"
 SIDES, CHANGES_SIDES = "syncline/phases/switching", f"{TESTS}/test_phase_switch.py"
@@ -4999,6 +5000,12 @@ MUTANTS: Sequence[Mutant] = (
         "of several servers the first that answers is taken, a standby, too",
         [Swap("syncline/config/urls.py", "of_primary", '"," not in hosts or "target_session_attrs" in given', "True")],
         [f"{TESTS}/test_phase_standby.py::{OF_SEVERAL}"],
+    ),
+    Mutant(
+        "written-and-called-refused",
+        "an update of a repository that is written, and cannot be read back, ends with an error that says that nothing is",
+        [Swap("syncline/phases/repositories/dual.py", "DualWrites.update", "if not fields: ...", "if True: ...")],
+        [f"{READ_BACK}::test_an_update_that_is_written_and_cannot_be_read_back_is_not_called_refused"],
     ),
     Mutant(
         "reopened-after-the-announcement",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 import signal
 import threading
 import time
@@ -36,6 +37,7 @@ POINT_SECONDS = 2.0
 HELD_BACK, NOT_DONE = 1, 3
 LONGEST_FREEZE_OF_A_SERVER = 1.2
 FIRST = PHASES[0]
+_REACHED = re.compile(r"→ (\w+)(?: \([\d.]+ %\))?; in effect after")
 ANY = -1
 """However many wait for a row that is in their way."""
 
@@ -348,6 +350,8 @@ class Migration:
         self.outcome.commands[how] += 1
         if how == "wrong" or "Traceback" in said:
             self._complaints.append(f"a change to {goal} ended with {status}: {said}")
+        if how == "done" and (reached := _REACHED.search(" ".join(said.split()))):
+            goal = reached[1]  # a step back from a change of sides that was left half-way ends in the phase before that
         self._changed.append(Changed(began, time.monotonic() if how == "done" else float("inf"), goal))
         self._was_off |= goal == FIRST
         if how == "done":

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import bson
 from bson.objectid import ObjectId
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from syncline.errors import AlreadyThereError, RefusedDocumentError
+from syncline.errors import AlreadyThereError, RefusedDocumentError, SynclineError, UnknownOutcomeError
 from syncline.phases.repositories.abstract import Document, checked_changes
 from syncline.phases.repositories.mongo import MongoRepository
 from syncline.phases.repositories.places import Places
@@ -72,6 +72,7 @@ class DualWrites:
 
         Raises:
             AlreadyThereError: a value of them is there already, where there may be only one.
+            UnknownOutcomeError: it is written, and what the document is then cannot be read.
 
         """
         checked, key = checked_changes(changes), Places(repository.mapping).key.value(id_)
@@ -82,7 +83,18 @@ class DualWrites:
             there = not fields or self._service.update_document(repository.collection_name, key, fields)
         except RefusedDocumentError as error:
             raise _translated(error) from error
-        found: Document | None = get(key) if there else None
+        if not there:
+            return None
+        found: Document | None
+        try:
+            found = get(key)
+        except (SynclineError, PyMongoError) as error:
+            if not fields:
+                raise
+            raise UnknownOutcomeError(
+                f"{repository.collection_name}: the update of {key!r} is written, and cannot be read back: {error}",
+                hint="read the document again; the update need not be done again",
+            ) from error
         return found
 
     def delete(self, repository: Repository, id_: Any) -> bool:
