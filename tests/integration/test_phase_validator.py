@@ -15,6 +15,7 @@ from syncline.capture.documents.field import under
 from syncline.documents import doctor
 from syncline.documents.opening import opened
 from syncline.engines.mongo import gates
+from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.mongo.stored_marks import StoredMarks
 from syncline.engines.mongo.validators import KeptBy, Validators
@@ -26,6 +27,7 @@ from syncline.phases.standing import Standing
 from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL
 from syncline.phases.switching.watching import Watch
+from syncline.ports.document_writes import Action, Upsert, Write
 from syncline.split.switching.gate import Verb
 from syncline.split.switching.move import Step
 from tests.phase_switch import Application, switch_stage  # noqa: F401  fixtures
@@ -35,6 +37,16 @@ from tests.with_collmod import collmods
 pytestmark = pytest.mark.engines
 SMALL = {"n": {"$lt": 100}}
 ADMIT = 'admit them: {"$or": [{"_sync.deleted": true}, …]}'
+
+
+class Late:
+    """It has passed a gate of long ago."""
+
+    def admitted(self, _collection):
+        return 1
+
+    def holds(self, _collection, _number):
+        return True
 
 
 @pytest.fixture(name="mods")
@@ -95,17 +107,17 @@ async def test_who_does_not_ask_the_gate_is_kept_out(stage, application, mods):
             write({"_id": "a"} if write == ungated.delete_many else {"_id": "b"})
         assert "gate=phases" in refused.value.hint
 
-    class Late:
-        """It has passed a gate of long ago."""
-
-        def admitted(self, _collection):
-            return 1
-
-        def holds(self, _collection, _number):
-            return True
-
     with pytest.raises(GateClosedError, match="nothing of this is written"):
         wrap(stage.bare, gate=Late()).update_one({"_id": "a"}, {"$set": {"n": 2}})
+    async with opened(stage.documents) as link:
+        service = MongoDocumentWrites(link.database, Late())
+        write = Write(Action.UPDATE, "a", service.new_mark(), {"n": 2})
+        with pytest.raises(GateClosedError):
+            await service.write("tasks", write)
+        with pytest.raises(GateClosedError):
+            await service.write_behind("tasks", write, Upsert("beside", {"_id": 1}, {"$set": {"n": 1}}))
+        (refused,) = await service.write_many("tasks", [write])
+        assert isinstance(refused, GateClosedError)
     assert stage.documents_there() == {"a": 1}
 
 
