@@ -129,8 +129,8 @@ def copied(_source: str, _target: str, folder: str) -> tuple[float, float, float
     """Copy as ``syncline copy --rate 0 --replace`` does."""
     from syncline.config import load
     from syncline.copying.pace import Pacing
+    from syncline.executing.collector import tune_garbage_collection
     from syncline.wiring.copying import opened_copier
-    from syncline.wiring.worker import tune_garbage_collection
 
     async def run() -> tuple[float, float]:
         async with opened_copier(load(Path(folder) / "copy.toml"), Pacing(None)) as (copier, plans):

@@ -116,8 +116,8 @@ def _worker(folder: str) -> Iterator[int]:
 def _work(folder: str, ready: Any) -> None:
     from syncline.config.documents import load_documents
     from syncline.documents.running import run_worker
+    from syncline.executing.collector import tune_garbage_collection
     from syncline.telemetry.observer import NullObserver
-    from syncline.wiring.worker import tune_garbage_collection
 
     class Quiet(NullObserver):
         """Says when the worker has begun."""

@@ -278,7 +278,7 @@ def carried(folder: str) -> Cost:
 def _run(folder: str, work: Callable[[Any], Any]) -> Cost:
     from syncline.config.documents import load_documents
     from syncline.documents.opening import opened
-    from syncline.wiring.worker import tune_garbage_collection
+    from syncline.executing.collector import tune_garbage_collection
 
     async def run() -> tuple[float, float]:
         async with opened(load_documents(Path(folder), {})) as link:

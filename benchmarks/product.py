@@ -35,6 +35,8 @@ from syncline.engines.postgres.states import read_states
 from syncline.engines.postgres.target.inspection import SqlInspection
 from syncline.engines.postgres.target.target import SqlTarget
 from syncline.engines.postgres.verification.side import SqlSide
+from syncline.executing.collector import tune_garbage_collection
+from syncline.executing.opening import executing
 from syncline.model.entity import ROWS, Entity, TableName
 from syncline.model.mark import ticket
 from syncline.model.values import EPOCH
@@ -46,9 +48,8 @@ from syncline.telemetry.observer import NullObserver
 from syncline.verify.one_pass import Options, Sides
 from syncline.verify.report import Mode
 from syncline.verify.verifier import verify
-from syncline.wiring.executing import executing
 from syncline.wiring.sides import open_plans, opened_sides, opened_source
-from syncline.wiring.worker import tune_garbage_collection
+from syncline.wiring.work import LinkWork
 
 TODO = Entity("todo", TableName("public", "todo"), "todos")
 TABLE = replace(TODO, collection="public.todo", form=ROWS)
@@ -143,7 +144,7 @@ async def verified_by(source: str, url: str, processes: int) -> tuple[str, int]:
     """Verify once as ``syncline verify --rate 0 --processes N`` does; verdict and number of differences."""
     settings = Settings(SourceSettings(url=source), TargetSettings(url=url, database="bench"), entities=(TODO,))
     async with (
-        executing(settings, processes) as executor,
+        executing(LinkWork(settings), processes) as executor,
         opened_sides(settings, executor=executor) as (sides, plans),
     ):
         report = await verify(sides, list(plans.by_id.values()), Options(Mode.FULL))

@@ -17,10 +17,11 @@ from benchmarks.product import TABLE, TODO
 from syncline.config.settings import HistorySettings, Settings, SourceSettings, TargetSettings
 from syncline.config.urls import is_postgresql
 from syncline.engines.mongo.target import MongoTarget
+from syncline.executing.collector import tune_garbage_collection
 from syncline.ports import Batch, Report, Target
 from syncline.telemetry.observer import BatchDone, Event, NullObserver
 from syncline.wiring.sides import open_target
-from syncline.wiring.worker import make_worker, tune_garbage_collection
+from syncline.wiring.worker import make_worker
 
 QUIET_SECONDS = 1.0
 

@@ -14,11 +14,12 @@ from syncline.config import Settings
 from syncline.ending import Group, end
 from syncline.engines.mongo.clients import Clients
 from syncline.errors import SynclineError
+from syncline.executing.collector import tune_garbage_collection
 from syncline.model.link import entered
 from syncline.relay.worker import Worker
 from syncline.telemetry.observer import Observer
 from syncline.wiring.sides import opened_target
-from syncline.wiring.worker import make_worker, tune_garbage_collection
+from syncline.wiring.worker import make_worker
 
 AGAIN_SECONDS = 10.0
 """After so long a link whose worker has ended with an error is tried again, where a process serves several; and so

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -11,11 +12,15 @@ import sys
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from syncline.backfill import command, dividing
 from syncline.backfill.pace import Pace, Pacer
+from syncline.backfill.runner import Runner
+from syncline.backfill.sweep import Sweep
+from syncline.engines.postgres.marking import SqlMarking
 from syncline.ports import Task, TaskKind
 from tests.integration.test_verify_processes import PATIENCE, awaited, begun, children_of, gone
 from tests.pairs import entity, paired
@@ -196,3 +201,51 @@ async def test_with_a_worker_all_is_equal_in_the_end(pair, tmp_path):
         awaited(lambda: pair.sql(left) == [(0, 0)])  # the worker has tasks of its own: the source looks restored to it
     report = await pair.verify()
     assert report.exit_status == 0
+
+
+@pytest.mark.parametrize("name", ["items", "pairs"])
+async def test_the_parts_of_a_sweep_cover_a_collection_without_a_gap(pair, monkeypatch, name):
+    monkeypatch.setattr(dividing, "FEWEST_SWEPT", 1)
+    extra = [n if name == "items" else {"a": n, "b": "x"} for n in range(-30, 20_000, 2_000)]
+    pair.docs[name].insert_many([{"_id": id_, "_v": 0} for id_ in (*extra, ROWS - 1 if name == "items" else None)])
+    runner = pair.runner()
+    runner._grace = timedelta(0)  # nobody applies what the other parts have marked
+    sweeps = [task for task in await command.request(runner, [pair.plan(name)], parts=4) if task.kind == "sweep"]
+    assert len(sweeps) == 4
+    assert all(before.progress["until"] == after.progress["after"] for before, after in pairwise(sweeps))
+    found = [await runner.run(task.id) for task in reversed(sweeps)]
+    assert sum(one.done for one in found) == len(extra) + 1
+    strays = [one for one in extra if name == "pairs" or not 1 <= one <= ROWS]
+    assert len(strays) >= 3
+    assert sum(one.marked for one in found) == len(strays)
+    assert sum(one.foreign for one in found) == (name == "pairs")
+
+
+async def test_a_range_that_two_are_at_under_one_name_is_marked_whole(pair):
+    owner, pace = str(uuid4()), Pace(rate=None, max_queue=10**9, heeds_source=False)
+    runners = [
+        Runner(SqlMarking(connection, owner), pair.plans, pair.target, pace=pace)
+        for connection in (pair.pages, pair.looks)
+    ]
+    task, *_ = await command.request(runners[0], [pair.plan("items")], sweep=False, parts=2)
+    assert await runners[0].tasks.claim(pair.plans, task.id) is not None
+    found = await asyncio.gather(*[runner.resume(task.id) for runner in runners])
+    assert any(one is not None and one.finished for one in found)
+    ((last,),) = pair.sql(f"SELECT '{task.progress['last']}'::int")
+    assert marked(pair) == last
+    assert pair.sql("SELECT count(*) FROM syncline.task") == [(1,)]
+
+
+async def test_each_part_of_a_sweep_waits_for_writes_that_are_on_their_way(pair, monkeypatch):
+    monkeypatch.setattr(dividing, "FEWEST_SWEPT", 1)
+    pair.docs.items.insert_many([{"_id": n, "_v": 0} for n in range(9)])
+    runner, waits = pair.runner(), []
+    *_, task = await command.request(runner, [pair.plan("items")], parts=2)
+    monkeypatch.setattr(Sweep, "_writes_landed", lambda self, task: waited(waits, task))
+    assert (await runner.run(task.id)).finished
+    assert waits == [task.id]
+
+
+async def waited(waits, task):
+    waits.append(task.id)
+    assert "after" in task.progress

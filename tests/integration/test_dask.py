@@ -10,18 +10,21 @@ import sys
 import time
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import distributed
 import pytest
+from distributed.protocol.pickle import dumps
 
 from syncline.config import load
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import SynclineError, UnlikeWorkerError
+from syncline.executing import clusters
+from syncline.executing.clusters import opened_cluster
 from syncline.ports import Stretch
 from syncline.verify import part as parts
 from syncline.verify.part import Part
-from syncline.wiring import clusters
-from syncline.wiring.clusters import opened_cluster
+from syncline.wiring.work import LinkWork, OfLink
 from tests import leftovers
 from tests.integration.test_backfill_processes import filled, filling, marked
 from tests.integration.test_verify_processes import (
@@ -123,32 +126,39 @@ async def test_a_worker_without_a_configuration_is_refused_by_name(pair, cluster
 async def test_nothing_secret_is_sent_to_the_scheduler(pair, cluster, tmp_path, monkeypatch):
     sent = []
 
-    async def seen(self, job):
-        sent.append(repr(job))
-        return await run(self, job)
+    def seen(method):
+        def call(self, *given, **named):
+            sent.append(dumps((given, named.get("args"))))
+            return method(self, *given, **named)
 
-    run = clusters.Cluster.run
-    monkeypatch.setattr(clusters.Cluster, "run", seen)
+        return call
+
+    for name in ("submit", "run"):
+        monkeypatch.setattr(distributed.Client, name, seen(getattr(distributed.Client, name)))
     settings = load(tmp_path / "syncline.toml")
     same = await parts.same_of(SqlSide(pair.pages, pair.looks).passes, pair.plan("items"))
-    async with opened_cluster(cluster.scheduler_address, "") as there:
+    async with opened_cluster(cluster.scheduler_address, LinkWork(settings).origin) as there:
         looked = await there.run(Part("items", Stretch(), True, False, None, timedelta(seconds=9), same))
     assert looked.walked.records == ROWS
-    assert not any(word in sent[0] for word in (str(settings.source.url), str(settings.target.url), "postgresql://"))
+    assert len(sent) == 2
+    assert b"items" in sent[1]
+    ((name,),) = pair.sql("SELECT current_database()")
+    secrets = (name, "postgresql:", "mongodb:", urlsplit(settings.source.url).path, str(tmp_path))
+    assert not any(word.encode() in one for one in sent for word in secrets)
 
 
 async def test_no_scheduler_no_worker_no_package_are_said(pair, tmp_path, monkeypatch):
     monkeypatch.setattr(clusters, "CONNECT_SECONDS", 0.3)
     with pytest.raises(SynclineError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
-        async with opened_cluster("tcp://127.0.0.1:9", ""):
+        async with opened_cluster("tcp://127.0.0.1:9", OfLink("")):
             pass
     async with distributed.LocalCluster(n_workers=0, asynchronous=True, **QUIET) as empty:
         with pytest.raises(SynclineError, match="has no worker"):
-            async with opened_cluster(empty.scheduler_address, ""):
+            async with opened_cluster(empty.scheduler_address, OfLink("")):
                 pass
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(SynclineError, match="which is not installed") as raised:
-        async with opened_cluster("tcp://127.0.0.1:9", ""):
+        async with opened_cluster("tcp://127.0.0.1:9", OfLink("")):
             pass
     assert raised.value.hint == "pip install 'syncline[dask]'"
 
@@ -159,6 +169,7 @@ async def test_no_scheduler_no_worker_no_package_are_said(pair, tmp_path, monkey
         ("0.0.1", "the worker tcp://one has Syncline 0.0.1, the command"),
         (ModuleNotFoundError("No module named 'syncline'", name="syncline"), "the worker tcp://one has no syncline"),
         (SynclineError("no file"), "the worker tcp://one: no file"),
+        (AttributeError("no such thing"), "the worker tcp://one: AttributeError: no such thing"),
     ],
 )
 def test_what_a_worker_lacks_is_said_with_its_name(said, words):

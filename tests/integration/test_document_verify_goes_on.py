@@ -19,7 +19,7 @@ from syncline.documents.continuous import ContinuousVerification
 from syncline.documents.opening import opened
 from syncline.documents.passing import Passing
 from syncline.documents.status import read_status
-from syncline.documents.verify_run import VerifyRun
+from syncline.documents.verify_run import FORM, VerifyRun
 from syncline.documents.verifying import DocumentVerifier
 from syncline.ending import end
 from syncline.engines.postgres.documents.passes import DocumentPasses, DocumentRounds
@@ -168,7 +168,7 @@ async def test_what_is_not_the_same_any_more_is_begun_again(
     if change == "the link":
         stage.sql("UPDATE syncline_documents.link SET number = number + 1")
     elif change == "the declaration":
-        stage.sql("UPDATE syncline_documents.verification SET scope = replace(scope, '[1', '[0')")
+        stage.sql(f"UPDATE syncline_documents.verification SET scope = replace(scope, '[{FORM}', '[0')")
     else:
         await verify(stage, "tasks")
         assert stage.sql(UNDER_WAY) == []

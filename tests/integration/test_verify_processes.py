@@ -20,12 +20,13 @@ from bson import Int64
 from syncline.config import load
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import WorkerLostError
+from syncline.executing import processes
+from syncline.executing.processes import MODULE, Processes
 from syncline.model.mark import ticket
 from syncline.ports import Stretch
 from syncline.verify.part import Part
 from syncline.verify.sides import same_of
-from syncline.wiring import processes
-from syncline.wiring.processes import MODULE, Processes
+from syncline.wiring.work import LinkWork
 from tests.pairs import entity, paired
 from tests.relay import Relay
 
@@ -207,7 +208,7 @@ async def test_no_secret_is_among_their_arguments_or_in_their_environment(pair, 
 
 async def test_one_that_ends_again_and_again_is_given_up(pair, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "MODULE", "keyword")  # a module that does nothing
-    async with Processes(load(tmp_path / "syncline.toml"), 2) as executor:
+    async with Processes(LinkWork(load(tmp_path / "syncline.toml")), 2) as executor:
         with pytest.raises(WorkerLostError, match="has ended with status 0, 3 times over the same part"):
             await executor.run("anything")
 
@@ -215,7 +216,7 @@ async def test_one_that_ends_again_and_again_is_given_up(pair, tmp_path, monkeyp
 async def test_the_job_of_a_killed_process_is_done_by_another(pair, tmp_path):
     same = await same_of(SqlSide(pair.pages, pair.looks).passes, pair.plan("items"))
     part = Part("items", Stretch(), True, False, 6000, timedelta(seconds=9), same)
-    async with Processes(load(tmp_path / "syncline.toml"), 1) as executor:
+    async with Processes(LinkWork(load(tmp_path / "syncline.toml")), 1) as executor:
         running = asyncio.create_task(executor.run(part))
         (first,) = await asyncio.to_thread(awaited, lambda: children_of(os.getpid()))
         os.kill(first, signal.SIGKILL)
@@ -225,7 +226,7 @@ async def test_the_job_of_a_killed_process_is_done_by_another(pair, tmp_path):
 
 
 async def test_what_is_no_job_is_told_with_where_it_failed(pair, tmp_path):
-    async with Processes(load(tmp_path / "syncline.toml"), 2) as executor:
+    async with Processes(LinkWork(load(tmp_path / "syncline.toml")), 2) as executor:
         with pytest.raises(RuntimeError, match="no job: str"):
             await executor.run("anything")
         with pytest.raises(RuntimeError, match="no job: int"):  # by the same process

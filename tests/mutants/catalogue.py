@@ -71,6 +71,8 @@ SQL_RELAY = f"{TESTS}/test_sql_target_relay.py"
 TARGET_KEYS = "tests/cases/test_target_keys.py"
 SQL_VERIFY = f"{TESTS}/test_sql_target_verify.py"
 IN_PARTS = "tests/unit/test_verify_in_parts.py"
+DOCUMENT_PARTS = f"{TESTS}/test_document_parts.py"
+EXECUTING = "tests/unit/test_executing.py"
 BACKFILL_PROCESSES = f"{TESTS}/test_backfill_processes.py"
 VERIFY_PROCESSES = f"{TESTS}/test_verify_processes.py"
 SQL_ROWS = f"{TESTS}/test_sql_target_rows.py"
@@ -3220,8 +3222,83 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "part-of-the-killed-lost",
         "the part of a process that is killed is not given to another one",
-        [Swap("syncline/wiring/processes.py", "Processes.run", "tries == TRIES", "True")],
+        [Swap("syncline/executing/processes.py", "Processes.run", "tries == TRIES", "True")],
         [f"{VERIFY_PROCESSES}::test_the_job_of_a_killed_process_is_done_by_another"],
+    ),
+    Mutant(
+        "hanging-process-waited-for",
+        "a process that hangs is waited for, for ever",
+        [Swap("syncline/executing/processes.py", "_asked", "asyncio.timeout(SILENT_SECONDS)", "asyncio.timeout(None)")],
+        [f"{EXECUTING}::test_a_process_that_says_nothing_is_killed_and_its_job_is_another_ones"],
+    ),
+    Mutant(
+        "cluster-that-grows-reads-faster",
+        "threads of a cluster that join later take jobs beside the others, each at the rate of one",
+        [
+            Swap(
+                "syncline/executing/clusters.py",
+                "Cluster.__init__",
+                "asyncio.Semaphore(width)",
+                "asyncio.Semaphore(99)",
+            )
+        ],
+        [f"{EXECUTING}::test_no_more_jobs_are_done_at_a_time_than_there_were_threads"],
+    ),
+    Mutant(
+        "document-part-early-end-lost",
+        "what is left of a part of a collection that ended early is not compared",
+        [Swap("syncline/documents/parts.py", "looked", "if not seen.over: ...", "if False: ...")],
+        [f"{DOCUMENT_PARTS}::test_a_part_full_of_suspects_ends_early_and_its_rest_is_looked_at"],
+    ),
+    Mutant(
+        "document-part-seen-twice",
+        "who goes on with a verification compares the rows behind the last document of a part again",
+        [
+            Swap(
+                "syncline/documents/parts.py",
+                "_place",
+                "Place(first=part.part.end)",
+                "Place(after=seen.after, last=seen.last)",
+            )
+        ],
+        [f"{DOCUMENT_PARTS}::test_whoever_goes_on_after_a_failure_misses_nothing_and_counts_nothing_twice"],
+    ),
+    Mutant(
+        "document-copy-with-a-gap",
+        "a part of a copy begins behind the document at which the one before ends",
+        [Swap("syncline/documents/parts.py", "copied.cut", "after, first = None, until", "after, first = until, None")],
+        [f"{DOCUMENT_PARTS}::test_parts_are_copied_as_one_copy_is"],
+    ),
+    Mutant(
+        "document-rate-of-each",
+        "each process reads documents as fast as all of them may",
+        [Swap("syncline/documents/parts.py", "Others.each", "self.rate / self.executor.width", "self.rate")],
+        [f"{DOCUMENT_PARTS}::test_the_rate_is_shared_by_all"],
+    ),
+    Mutant(
+        "document-part-of-a-lost-copy",
+        "who copies a part does not see that the copy was taken over",
+        [Swap(f"{POSTGRES}/documents/copying.sql", "ours", "AND attempt = %(attempt)s", "")],
+        [f"{DOCUMENT_PARTS}::test_who_copies_for_a_copy_that_was_taken_over_writes_nothing"],
+    ),
+    Mutant(
+        "sweep-parts-with-a-gap",
+        "a part of a sweep ends before the key at which the next one begins",
+        [
+            Swap(
+                "syncline/engines/mongo/target.py",
+                "MongoTarget.walk",
+                "if end is not None and (last := await at(collection, DECODED, end, **options)): ...",
+                "if False: ...",
+            )
+        ],
+        [f"{BACKFILL_PROCESSES}::test_the_parts_of_a_sweep_cover_a_collection_without_a_gap"],
+    ),
+    Mutant(
+        "sweep-part-does-not-wait",
+        "a part of a sweep does not wait for writes that are on their way",
+        [Swap("syncline/backfill/dividing.py", "sweeps.requested", "False", "True")],
+        [f"{BACKFILL_PROCESSES}::test_each_part_of_a_sweep_waits_for_writes_that_are_on_their_way"],
     ),
     Mutant(
         "backfill-parts-with-a-gap",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from syncline.backfill.dividing import divided
+from syncline.backfill.dividing import divided, sweeps
 from syncline.backfill.runner import Progress, Runner, progress_of
 from syncline.ending import end
 from syncline.errors import SynclineError, TargetUnavailableError
@@ -71,6 +71,8 @@ async def request(
                 found += resumed
             elif kind is TaskKind.BACKFILL and parts > 1:
                 found += await divided(runner.marking, plan, REASON, options, parts=parts)
+            elif parts > 1:
+                found += await sweeps(runner.marking, runner.target, plan, REASON, options, parts=parts)
             else:
                 id_ = await runner.tasks.request(kind, plan.id, REASON, options)
                 found.append(Task(id_, kind, plan.id, REASON, options))

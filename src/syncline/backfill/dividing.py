@@ -1,17 +1,51 @@
-"""A backfill in parts that several can be at: tasks for ranges of keys that follow each other."""
+"""Backfills and sweeps in parts that several can be at: tasks for ranges of keys that follow each other."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from syncline.backfill.marking import size_of
-from syncline.ports import Marking, Plan, Task, TaskKind
+from syncline.backfill.sweep import LANDED, id_to_text
+from syncline.errors import TargetUnavailableError
+from syncline.ports import Marking, Plan, Target, Task, TaskKind
 from syncline.ports.tasks import WHERE
 
 FEWEST = 5000
 """Rows that are worth a part."""
+FEWEST_SWEPT = 20_000
+"""Records of the target that are worth one."""
 MOST = 10**15
+
+
+async def sweeps(
+    marking: Marking, target: Target, plan: Plan, reason: str, options: Mapping[str, Any], *, parts: int
+) -> list[Task]:
+    """Ask for the sweep of an entity in parts of about as many of the target's keys; all of them or none."""
+    ids: list[Any] = []
+    with contextlib.suppress(TargetUnavailableError):  # it is not needed before a task is run: that one waits for it
+        ids = await target.cut(plan.entity, parts, least=FEWEST_SWEPT)
+    if not ids:
+        return [await _asked(marking, TaskKind.SWEEP, plan, reason, options, {})]
+    cuts = [id_to_text(one) for one in ids]
+
+    async def requested() -> list[Task]:
+        found = []
+        for after, until in zip([None, *cuts], [*cuts, None], strict=True):
+            bounds = {name: text for name, text in (("after", after), ("until", until)) if text is not None}
+            progress = {"done": 0, "marked": 0, "foreign": 0, LANDED: False, **bounds}
+            found.append(await _asked(marking, TaskKind.SWEEP, plan, reason, options, progress))
+        return found
+
+    return await marking.together(requested)
+
+
+async def _asked(
+    marking: Marking, kind: TaskKind, plan: Plan, reason: str, options: Mapping[str, Any], progress: dict[str, Any]
+) -> Task:
+    id_ = await marking.tasks.request(kind, plan.id, reason, options, progress=progress)
+    return Task(id_, kind, plan.id, reason, options, progress)
 
 
 async def divided(marking: Marking, plan: Plan, reason: str, options: Mapping[str, Any], *, parts: int) -> list[Task]:
@@ -24,8 +58,7 @@ async def divided(marking: Marking, plan: Plan, reason: str, options: Mapping[st
     size = await size_of(keys, plan) or await keys.count(MOST)
     parts = min(parts, size // FEWEST)
     if last is None or parts <= 1:
-        id_ = await marking.tasks.request(TaskKind.BACKFILL, plan.id, reason, options)
-        return [Task(id_, TaskKind.BACKFILL, plan.id, reason, options)]
+        return [await _asked(marking, TaskKind.BACKFILL, plan, reason, options, {})]
     ends: list[str | None] = []
     after: str | None = None
     while len(ends) < parts - 1 and (after := await keys.boundary(after, last, size // parts)) not in (None, last):
@@ -37,8 +70,7 @@ async def divided(marking: Marking, plan: Plan, reason: str, options: Mapping[st
         for start, until in zip(starts, [*ends, last], strict=True):
             begun = {} if start is None else {"after": start}
             progress = {**begun, "last": until, "done": 0, "marked": 0, "total": size // len(starts)}
-            id_ = await marking.tasks.request(TaskKind.BACKFILL, plan.id, reason, options, progress=progress)
-            found.append(Task(id_, TaskKind.BACKFILL, plan.id, reason, options, progress))
+            found.append(await _asked(marking, TaskKind.BACKFILL, plan, reason, options, progress))
         return found
 
     return await marking.together(requested)

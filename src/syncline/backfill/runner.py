@@ -71,7 +71,7 @@ class Runner:
         self.marking, self.tasks = marking, marking.tasks
         self.plans = plans
         """May be exchanged when the entities' tables change; a running task keeps the plan that it began with."""
-        self._target = target
+        self.target = target
         self.reverse = target.reverse
         self._pace = pace or Pace(calm=CALM)
         self._on_progress = on_progress or (lambda _: None)
@@ -149,7 +149,7 @@ class Runner:
         if task.kind is TaskKind.BACKFILL:
             await Backfill(self.marking, pacer, plan, on_wait).run(task)
         else:
-            await Sweep(self.marking, pacer, plan, self._target, on_wait, grace=self._grace).run(task)
+            await Sweep(self.marking, pacer, plan, self.target, on_wait, grace=self._grace).run(task)
 
     async def _give_back(self, task: Task) -> None:
         """Let others go on at once; when that fails the claim expires."""

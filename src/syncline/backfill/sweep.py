@@ -22,6 +22,10 @@ PATIENCE = 20
 """Times the grace that a sweep waits for writes of live workers; an entity that is not served must not stop others."""
 
 
+LANDED = "landed"
+"""Whether writes that were on their way were waited for: of a part that begins behind another one it is said."""
+
+
 class Sweep:
     """Marks what the target has of one entity and the source has not.
 
@@ -59,9 +63,9 @@ class Sweep:
             ClaimLostError: somebody else has the task, or it was cancelled.
 
         """
-        if not task.progress:
+        if not task.progress.get(LANDED, bool(task.progress)):
             await self._writes_landed(task)
-            task.progress = {"done": 0, "marked": 0, "foreign": 0}
+            task.progress = {"done": 0, "marked": 0, "foreign": 0} | task.progress | {LANDED: True}
         pause = 0.2
         while True:
             before = task.progress["done"]
@@ -89,8 +93,9 @@ class Sweep:
     async def _walk(self, task: Task) -> None:
         after = task.progress.get("after")
         first = None if after is None else id_from_text(after)
+        until = id_from_text(task.progress["until"]) if "until" in task.progress else ...
         size = self._pacer.size(PAGE)
-        pages = self._target.walk(self._plan.entity, after=first, size=size, resume=after is not None)
+        pages = self._target.walk(self._plan.entity, after=first, size=size, resume=after is not None, until=until)
         async for page in pages:
             await self._pacer.ready(task, self._on_wait)
             await self._page(task, page)
@@ -105,6 +110,7 @@ class Sweep:
         others = [id_ for id_, key in zip(ids, texts, strict=True) if key in impossible]
         progress = task.progress
         task.progress = {
+            **progress,
             "after": id_to_text(page[-1]["_id"]),
             "done": progress["done"] + len(page),
             "marked": progress["marked"] + len(found.keys),

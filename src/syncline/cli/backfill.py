@@ -100,18 +100,18 @@ def backfill(
     from syncline.ports import DESPITE
 
     meaningless = {"where": where, "keys": keys, "max_queue": max_queue, "max_lag": max_lag, "cancel": cancel}
-    meaningless |= {"processes": processes > 1, "dask": dask}
+    sharing = Sharing(processes, dask)
     if documents := documents_from(config, **meaningless, status=status, despite_reverse=despite_reverse):
         of_documents.copy_documents(
             documents,
-            of_documents.Wish(entities or [], 0 if full_throttle else rate, anew=True, sweep=sweep, as_json=as_json),
+            of_documents.Wish(entities or [], 0 if full_throttle else rate, True, sweep, as_json, sharing),
             again="syncline copy",
         )
         return
     pace = _pace(rate, max_queue, max_lag, full_throttle=full_throttle)
     if despite_reverse:
         pace[DESPITE] = despite_reverse
-    wish = Wish(entities or [], sweep, where, keys, pace, as_json, Sharing(processes, dask))
+    wish = Wish(entities or [], sweep, where, keys, pace, as_json, sharing)
     _check(wish)
     settings = configured(config)
     if status:
@@ -171,6 +171,7 @@ async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, in
     from syncline.ports import DESPITE
     from syncline.wiring.backfilling import opened_bench
     from syncline.wiring.sides import require_right_side_of
+    from syncline.wiring.work import LinkWork
 
     with (lines if wish.as_json else bars)() as show:
 
@@ -178,7 +179,7 @@ async def _backfill(settings: Settings, wish: Wish) -> tuple[list[Step], int, in
             wish.seen[step.task] = step
             show(step)
 
-        async with wish.sharing.executing(settings) as executor, opened_bench(settings) as bench:
+        async with wish.sharing.executing(LinkWork(settings)) as executor, opened_bench(settings) as bench:
             plans = chosen(bench.plans, wish.entities)
             if reason := wish.pace.get(DESPITE):
                 await require_right_side_of(settings, [plan.name for plan in plans], "a backfill", despite=reason)

@@ -95,9 +95,9 @@ def settings_from(config: Path | None) -> Settings:
 
 
 def _of_a_move(config: Path | None, link: str) -> Settings | None:
-    from syncline.cli.split_move import settings_of_link  # slow to import: only where a link is named
+    from syncline.split.moving.links import settings_of_move  # slow to import: only where a link is named
 
-    return settings_of_link(config, link)
+    return settings_of_move(config, link, secret=keep_secret)
 
 
 def every_link(config: Path | None, *, with_entities: bool = True) -> list[Settings]:

@@ -15,7 +15,6 @@ from syncline.cli.documents import copy as of_documents
 from syncline.cli.documents.common import documents_from
 from syncline.cli.sharing import DaskOption, ProcessesOption, Sharing
 from syncline.cli.verifying import chosen
-from syncline.errors import SynclineError
 
 if TYPE_CHECKING:
     from syncline.cli.progress import Shown
@@ -73,16 +72,13 @@ def copy(
 
     Exit status: 0 everything is copied; 1 the target refuses rows of a table; 130 interrupted; 3 could not run.
     """
-    sharing = Sharing(processes, dask)
-    if parallel > 1 and sharing.option:
-        raise SynclineError(f"{sharing.option} does not go with --parallel", hint="leave --parallel out")
-    alone = {"processes": processes > 1, "dask": dask}
-    if documents := documents_from(config, cancel=cancel, despite_reverse=despite_reverse, **alone):
+    sharing = Sharing(processes, dask).instead_of("--parallel", parallel)
+    if documents := documents_from(config, cancel=cancel, despite_reverse=despite_reverse):
         of_documents.require_one(parallel)
         if dry_run:
             of_documents.say_what(documents, entities or [], as_json=as_json)
             return
-        asked = of_documents.Wish(entities or [], rate, replace, sweep=False, as_json=as_json)
+        asked = of_documents.Wish(entities or [], rate, replace, sweep=False, as_json=as_json, sharing=sharing)
         of_documents.copy_documents(documents, asked, again="syncline copy")
         return
     wish = Wish(entities or [], parallel, rate, replace, as_json, despite_reverse, sharing)
@@ -122,15 +118,16 @@ def _pacing(wish: Wish) -> Pacing:
 
 async def _copy(settings: Settings, wish: Wish) -> list[Progress]:
     from syncline.cli.progress import bars, lines
+    from syncline.executing.collector import tune_garbage_collection
     from syncline.wiring.copying import opened_copier
     from syncline.wiring.sides import require_right_side_of
-    from syncline.wiring.worker import tune_garbage_collection
+    from syncline.wiring.work import LinkWork
 
     tune_garbage_collection()
     with (lines if wish.as_json else bars)(shown) as show:
         options: dict[str, Callable[[Progress], None] | int] = {"on_progress": show, "parallel": wish.parallel}
         async with (
-            wish.sharing.executing(settings) as executor,
+            wish.sharing.executing(LinkWork(settings)) as executor,
             opened_copier(settings, _pacing(wish), executor=executor, **options) as (copier, plans),
         ):
             wanted = chosen(plans, wish.entities)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
 from syncline.errors import SynclineError
 
 if TYPE_CHECKING:
-    from syncline.config import Settings
-    from syncline.ports import Executor
+    from syncline.ports import Executor, Work
 
 ProcessesOption = Annotated[
-    int, typer.Option("--processes", metavar="N", help="Share the work among so many processes of this host.", min=1)
+    int,
+    typer.Option(
+        "--processes", metavar="N", help="Share the work among so many processes of this host.", min=1, max=128
+    ),
 ]
 DaskOption = Annotated[
     str | None,
@@ -44,8 +46,19 @@ class Sharing:
         """The option that was given; ``None``: this process does it."""
         return "--dask" if self.dask is not None else "--processes" if self.processes > 1 else None
 
-    def executing(self, settings: Settings) -> AbstractAsyncContextManager[Executor | None]:
-        """Open it for a block; ``None``: this process does it."""
-        from syncline.wiring.executing import executing
+    def instead_of(self, option: str, threads: int) -> Self:
+        """Refuse them beside an option for threads of this process.
 
-        return executing(settings, self.processes, self.dask)
+        Raises:
+            SynclineError: both were given.
+
+        """
+        if threads > 1 and self.option:
+            raise SynclineError(f"{self.option} does not go with {option}", hint=f"leave {option} out")
+        return self
+
+    def executing(self, work: Work) -> AbstractAsyncContextManager[Executor | None]:
+        """Open it for a block; ``None``: this process does it."""
+        from syncline.executing.opening import executing
+
+        return executing(work, self.processes, self.dask)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,7 @@ import typer
 from syncline.cli.application import AppOption
 from syncline.cli.boundary import INTERRUPTED, invocation
 from syncline.cli.common import ConfigOption, JsonOption, print_json, run, say
+from syncline.cli.sharing import DaskOption, ProcessesOption, Sharing
 from syncline.cli.split_move import DatabaseArgument, Declared, declared, say_aside
 from syncline.errors import SwitchError, UnsuitableTargetError
 from syncline.model.link import entered
@@ -41,6 +42,7 @@ class Wish:
     as_json: bool
     begins: Callable[[str], None] = lambda _: None
     """Told of each step that begins."""
+    sharing: Sharing = field(default_factory=Sharing)
 
     def begin(self, step: str) -> None:
         """Begin a step."""
@@ -63,6 +65,8 @@ def copy(
     rate: Annotated[
         int | None, typer.Option(help="Copy so many rows a second at most; 0: no limit. [default: 10000]", min=0)
     ] = None,
+    processes: ProcessesOption = 1,
+    dask: DaskOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     config: ConfigOption = None,
     app: AppOption = None,
@@ -76,7 +80,8 @@ def copy(
 
     Exit status: 0 everything is there; 1 the other side refuses rows of a table; 130 interrupted; 3 could not run.
     """
-    wish = Wish(jobs, rate, as_json)
+    sharing = Sharing(processes, dask).instead_of("--jobs", jobs)
+    wish = Wish(jobs, rate, as_json, sharing=sharing)
     with declared(config, app, database) as move:
         from syncline.split.moving.watching import require_going, watching
 
@@ -182,13 +187,18 @@ async def _copied(one: Moving, wish: Wish) -> Sequence[Progress]:
     from syncline.cli.copy import shown
     from syncline.cli.progress import bars, lines
     from syncline.copying.pace import RATE, Pacing
+    from syncline.executing.collector import tune_garbage_collection
     from syncline.wiring.copying import opened_copier
-    from syncline.wiring.worker import tune_garbage_collection
+    from syncline.wiring.work import LinkWork
 
     tune_garbage_collection()
     pacing = Pacing(RATE if wish.rate is None else wish.rate or None)
     with (lines if wish.as_json else bars)(shown) as show:
-        async with opened_copier(one.ways.there, pacing, on_progress=show, parallel=wish.jobs) as (copier, plans):
+        async with (
+            wish.sharing.executing(LinkWork(one.ways.there)) as executor,
+            opened_copier(one.ways.there, pacing, executor=executor, on_progress=show, parallel=wish.jobs) as opened,
+        ):
+            copier, plans = opened
             for name in plans.problems:
                 plans.named(name)  # raises what is wrong with it
             return await copier.run(list(plans.by_id.values()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from rich.text import Text
 from syncline.cli.application import declare_models, keep_secrets, named_databases
 from syncline.cli.boundary import err
 from syncline.cli.common import keep_secret
-from syncline.errors import NotMovingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     import psycopg
 
     from syncline.config.sections import SharedSections
-    from syncline.config.settings import Settings
     from syncline.split.databases import Databases
     from syncline.split.moving.ends import Ends
     from syncline.split.moving.move import Moving
@@ -58,10 +55,11 @@ class Declared:
             NotMovingError: nothing was.
 
         """
+        from syncline.split.moving.links import not_moving
+
         found = self.moving()
         if found is None:
-            name = self.ends.database
-            raise NotMovingError(f"the tables of {name} are not moving", hint=f"`syncline split copy {name}` begins")
+            raise not_moving(self.ends.database)
         return found
 
     def plan(self, source: psycopg.Connection[object], target: psycopg.Connection[object]) -> Plan:
@@ -94,30 +92,6 @@ def declared(config: Path | None, app: str | None, database: str) -> Iterator[De
         for side in (both.sides.source, both.sides.target):
             keep_secret(side.conninfo)
         yield Declared(databases, both, load_sections(config))
-
-
-def settings_of_link(config: Path | None, link: str) -> Settings | None:
-    """Derive the settings of a link of a move, so that what works for links works for it, too.
-
-    ``None``: no move has such a link, or the file itself declares one of that name.
-
-    Raises:
-        NotMovingError: the move was not begun.
-
-    """
-    from syncline.config.load import contents
-    from syncline.split.moving.naming import PREFIX, back_of, way_of
-
-    if not link.startswith(PREFIX) or link in contents(config, os.environ)[3].get("links", {}):
-        return None
-    with named_databases(config) as databases:
-        names = [one.name for one in databases.configured.databases]
-    for name in names:
-        if link in (way_of(name), back_of(name)):
-            with declared(config, None, name) as move:
-                ways = move.begun().ways
-                return ways.there if link == way_of(name) else ways.back
-    return None
 
 
 def say_aside(text: str) -> None:

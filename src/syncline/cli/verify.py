@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.text import Text
@@ -79,20 +79,21 @@ def verify(
     these records are parked; 2 undecided (lag, keys that change all the time, no worker), or no difference in a random
     sample or in keys alone; 3 could not run.
     """
+    from syncline.executing.collector import tune_garbage_collection
     from syncline.verify.one_pass import Options
     from syncline.verify.render import as_dict
     from syncline.verify.report import Mode
     from syncline.verify.spool import ReportFile
-    from syncline.wiring.worker import tune_garbage_collection
 
     sharing = Sharing(processes, dask)
     asking = partial(Asked, first=first, end=end, keys_only=keys_only, sample=sample, resume=resume, sharing=sharing)
-    if documents := documents_from(config, processes=processes > 1, dask=dask):
+    if documents := documents_from(config):
         words = of_documents.names_and_keys(documents, list(entities or ()), list(key or ()))
         asked = asking(*words)
         asked.check("collection")
         sides = _looked_at(partial(of_documents.look_at_sides, documents), asked, as_json=as_json) if sync else None
-        wish = of_documents.Wish(*words, rate or None, patience, as_json, sample, resume, first, end, keys_only)
+        how: dict[str, Any] = {"sample": sample, "resume": resume, "keys_only": keys_only, "sharing": sharing}
+        wish = of_documents.Wish(*words, rate or None, patience, as_json, first=first, end=end, **how)
         _ended(_of_documents(documents, wish, report), report, words, sides, as_json=as_json)
     settings = configured(config)
     names, keys = _names_and_keys(settings, list(entities or ()), list(key or ()))
@@ -116,9 +117,9 @@ def verify(
 
 
 def _of_documents(documents: Documents, wish: of_documents.Wish, path: Path | None) -> VerifyReport:
+    from syncline.executing.collector import tune_garbage_collection
     from syncline.verify.render import as_dict
     from syncline.verify.spool import ReportFile
-    from syncline.wiring.worker import tune_garbage_collection
 
     tune_garbage_collection()
     if wish.passes:
@@ -228,10 +229,11 @@ def _names_and_keys(settings: Settings, words: list[str], keys: list[str]) -> tu
 async def _verify(settings: Settings, asked: Asked, options: Options, *, quiet: bool) -> VerifyReport:
     from syncline.verify.verifier import verify as verify_entities
     from syncline.wiring.sides import opened_sides
+    from syncline.wiring.work import LinkWork
 
     with progress_bar(quiet=quiet) as on_progress:
         async with (
-            asked.sharing.executing(settings) as executor,
+            asked.sharing.executing(LinkWork(settings)) as executor,
             opened_sides(settings, on_progress, executor=executor) as (sides, plans),
         ):
             plan_list = chosen(plans, asked.names)

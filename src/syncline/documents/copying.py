@@ -8,10 +8,13 @@ version is written over. It clears the marks of what it has written, and leaves 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from syncline.documents.opening import DocumentLink
+from syncline.documents.parts import CopiedPart, CopyPart, Others, Span, copied
 from syncline.engines.mongo.stored_marks import Page, StoredMarks
 from syncline.engines.postgres.documents.bulk import BulkRows, Chunk, Position, Written
 from syncline.engines.postgres.documents.keys import key_text
@@ -19,6 +22,7 @@ from syncline.engines.postgres.documents.texts import to_text
 from syncline.errors import MappingError, SynclineError
 from syncline.model.documents import DocumentMapping, parents_first
 from syncline.ports.documents import Fate, MarkedDocument
+from syncline.verify.pace import Pace
 
 DOCUMENTS = 3000
 """Documents of a chunk, which is one transaction."""
@@ -59,6 +63,7 @@ class DocumentCopier:
         told: called with the progress; must be quick.
         paced: called with so many documents, and returns when the next ones may pass.
         size: documents of a chunk.
+        others: those who copy, at a rate of theirs; ``None``: this process does.
 
     """
 
@@ -69,8 +74,10 @@ class DocumentCopier:
         told: Callable[[Progress], None] = lambda _: None,
         paced: Callable[[int], Awaitable[None]] | None = None,
         size: int = DOCUMENTS,
+        others: Others | None = None,
     ) -> None:
         self._link, self._told, self._paced, self._size = link, told, paced, size
+        self._others = others
         self._stored = StoredMarks(link.database)
         self._bulk = BulkRows(link.documents.url("target"), link.mappings)
         self._asks = False
@@ -127,33 +134,59 @@ class DocumentCopier:
         progress.before = position.done
         self._tell(progress, position)
         if not position.done:
-            await self._pages(collection, progress, position)
+            if self._others is None:
+                position = await self._pages(collection, progress, position)
+            else:
+                position = await self._shared(self._others, collection, progress, position)
             await self._bulk.end(collection, position)
         progress.finished = True
         self._told(progress)
 
-    async def _pages(self, collection: str, progress: Progress, position: Position) -> None:
-        ahead = await self._ahead(collection, position.after)
+    async def carry(self, part: CopyPart) -> CopiedPart:
+        """Copy a part for somebody else, who notes that it is done."""
+        began, self._paced = time.monotonic(), Pace(part.rate).passed
+        position = Position(part.attempt, part.after, 0, 0, done=False, noted=False)
+        position = await self._pages(part.collection, Progress(part.collection), position, part.span)
+        after = position.after if position.documents else None
+        return CopiedPart(after, position.documents, position.left, time.monotonic() - began)
+
+    async def _shared(self, others: Others, collection: str, progress: Progress, position: Position) -> Position:
+        steps = copied(others, self._stored, self._link.mapping(collection), position)
+        async with aclosing(steps):
+            async for step in steps:
+                if step is None:
+                    self._told(progress)
+                    continue
+                position = step
+                await self._bulk.pass_on(collection, position)
+                self._tell(progress, position)
+        return position
+
+    async def _pages(
+        self, collection: str, progress: Progress, position: Position, span: Span = (None, None)
+    ) -> Position:
+        ahead = await self._ahead(collection, position.after, span)
         try:
             while (found := await ahead.page) is not None:
-                number, ahead = ahead.number, await self._ahead(collection, found[0].last)
+                number, ahead = ahead.number, await self._ahead(collection, found[0].last, span)
                 written = await self._written(collection, *found, number, position)
                 if written is None:
                     ahead.page.cancel()
-                    ahead = await self._ahead(collection, position.after)
+                    ahead = await self._ahead(collection, position.after, span)
                 else:
                     position = written
                     self._tell(progress, position)
         finally:
             ahead.page.cancel()
             await asyncio.wait({ahead.page})
+        return position
 
-    async def _ahead(self, collection: str, after: bytes | None) -> _Ahead:
+    async def _ahead(self, collection: str, after: bytes | None, span: Span) -> _Ahead:
         number = await self._bulk.number()
-        return _Ahead(number, asyncio.create_task(self._read(collection, after)))
+        return _Ahead(number, asyncio.create_task(self._read(collection, after, span)))
 
-    async def _read(self, collection: str, after: bytes | None) -> tuple[Page, _Made] | None:
-        page = await self._stored.page(collection, after=after, size=self._size)
+    async def _read(self, collection: str, after: bytes | None, span: Span) -> tuple[Page, _Made] | None:
+        page = await self._stored.page(collection, after=after, size=self._size, span=span)
         return None if page is None else (page, self._made(collection, page))
 
     def _made(self, collection: str, page: Page) -> _Made:

@@ -32,6 +32,8 @@ class PageRows:
     """The last ``_id`` of it, as a document."""
     last: str | None = None
     """The last key whose rows were read for it."""
+    ends: bool = False
+    """It is the rows behind the last document."""
 
     @property
     def keys(self) -> list[str]:

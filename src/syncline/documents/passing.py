@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from syncline.engines.mongo.stored_marks import taken_apart
@@ -29,6 +29,8 @@ class Place:
     """The last key whose rows were compared with it."""
     key: str | None = None
     """The last key that was looked up in MongoDB."""
+    first: str | None = None
+    """The key that what is left begins with; ``None``: that of the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,23 @@ class Part:
 
 
 WHOLE = Part()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found in a part of a pass."""
+
+    suspects: frozenset[bytes]
+    """``_id``s, each as a document."""
+    foreign: frozenset[str]
+    records: int
+    rows: int
+    sample: tuple[str, ...]
+    after: bytes | None
+    last: str | None
+    over: bool
+    """Nothing of the part is left."""
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -84,6 +103,11 @@ class Passing:
         """The collection."""
         return self.mapping.collection.name
 
+    @property
+    def rest(self) -> Part:
+        """What of the part is left, but for the documents and rows that were compared last."""
+        return self.part if self.place.first is None else replace(self.part, first=self.place.first)
+
     def note(self, encoded_id: bytes, id_: Any, raw: bytes | None, record: Record | None) -> None:
         """Keep on which side there is something of a key."""
         if raw is not None and taken_apart(id_, raw)[1] is not None:
@@ -103,6 +127,15 @@ class Passing:
         else:
             self.suspect(id_)
 
+    def take_in(self, seen: Seen) -> None:
+        """Add what somebody else has found."""
+        for one in seen.suspects:
+            self.suspects.setdefault(one, decoded(one, AS_STORED)["_id"])
+        self.foreign.update(seen.foreign)
+        self.report.records += seen.records
+        self.report.documents += seen.rows
+        self.report.sample = self.report.sample or [*seen.sample]
+
     async def save(self) -> None:
         """Keep how far it has come, when it is time."""
         await self.recorder.save(self, self.report, _Suspects(self), seconds=time.monotonic() - self.began)
@@ -115,7 +148,8 @@ class Passing:
         """Give where it is, in JSON's types."""
         place = self.place
         after = None if place.after is None else base64.b64encode(place.after).decode()
-        told = {"phase": place.phase.value, "after": after, "last": place.last, "key": place.key}
+        told = {name: getattr(place, name) for name in ("last", "key", "first")}
+        told |= {"phase": place.phase.value, "after": after}
         return {**told, "foreign": sorted(self.foreign)}
 
     def restore(self) -> None:
@@ -126,7 +160,7 @@ class Passing:
         state: Mapping[str, Any] = checkpoint.state
         restore_report(self.report, checkpoint)
         after = None if state.get("after") is None else base64.b64decode(state["after"])
-        self.place = Place(Phase(state["phase"]), after, state.get("last"), state.get("key"))
+        self.place = Place(Phase(state["phase"]), after, *map(state.get, ("last", "key", "first")))
         self.foreign = set(state.get("foreign", ()))
         for text in state["suspects"]:
             self.suspect(decoded(base64.b64decode(text), AS_STORED)["_id"])

@@ -19,7 +19,7 @@ from syncline.verify.progress import Phase, Recorder
 from syncline.verify.report import EntityReport, VerifyReport
 from syncline.verify.spool import Taker
 
-FORM = 1
+FORM = 2
 """Of what an unfinished pass keeps: another release's is begun again."""
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,8 @@ from syncline.documents.asking import SORTED_ALIKE, span_of
 from syncline.documents.judging import Look, State, judged
 from syncline.documents.opening import DocumentLink
 from syncline.documents.page_rows import PageRows, last_key, page_rows
-from syncline.documents.passing import WHOLE, Part, Passing
+from syncline.documents.parts import LookPart, Others, looked
+from syncline.documents.passing import WHOLE, Part, Passing, Place, Seen
 from syncline.engines.mongo.stored_marks import Page, StoredMarks
 from syncline.engines.postgres.documents.comparing import Stretch
 from syncline.engines.postgres.documents.keys import id_of, key_text
@@ -31,6 +33,8 @@ from syncline.verify.spool import Taker
 PAGE = 3000
 LOOK, LOOK_BYTES = 500, 8 << 20
 """Documents of a second look, and how many bytes of documents are enough for one."""
+SUSPECTS = 5000
+"""With so many, a part that is compared for somebody else ends early."""
 UNDECIDED = 20_000
 """So many are remembered until they are decided."""
 SHOWN = 3
@@ -49,6 +53,7 @@ class DocumentVerifier:
         taker: takes findings as they are made.
         told: called with the report of a collection after each page.
         size: documents of a page.
+        others: those who take first looks; ``None``: this process does.
 
     """
 
@@ -61,9 +66,10 @@ class DocumentVerifier:
         taker: Taker | None = None,
         told: Callable[[EntityReport, int], None] = lambda *_: None,
         size: int = PAGE,
+        others: Others | None = None,
     ) -> None:
         self._link, self._patience, self._taker, self._told, self._size = link, patience, taker, told, size
-        self._pace = Pace(rate)
+        self._pace, self._others = Pace(rate), others
         self._stored = StoredMarks(link.database)
         self._rows = RowsSeen(link.documents.url("target"), link.mappings)
 
@@ -86,10 +92,11 @@ class DocumentVerifier:
         A range is of keys that both databases sort alike: see ``asking.part_of``.
         """
         one = self._begun(collection, await self._stored.now(), part.mode)
-        one.part, one.span = part, span_of(one.mapping, part)
+        one.part = part
         one.report.first, one.report.end = part.first, part.end
         one.recorder = recorder or Recorder()
         one.restore()
+        one.span = span_of(one.mapping, one.rest)
         return one
 
     async def verify_some(self, collection: str, ids: Sequence[Any]) -> VerifyReport:
@@ -156,22 +163,48 @@ class DocumentVerifier:
         proved = Certificate(report.as_of, report.records, report.verdict.value, counts)
         await self._rows.certify(one.name, proved)
 
+    async def look_at(self, look: LookPart) -> Seen:
+        """Compare a part for somebody else, who decides what is under suspicion."""
+        began = time.monotonic()
+        one = self._begun(look.collection, datetime.now(UTC), look.part.mode)
+        one.part, one.span, one.place = look.part, look.span, Place(after=look.after, last=look.last)
+        self._pace, over = Pace(look.rate), True
+        async with aclosing(self._walked(one)) as pages:
+            async for more in pages:
+                if more and len(one.suspects) + len(one.foreign) >= SUSPECTS:
+                    over = False
+                    break
+        report, place = one.report, one.place
+        found = frozenset(one.suspects), frozenset(one.foreign), report.records, report.documents
+        return Seen(*found, tuple(report.sample), place.after, place.last, over, time.monotonic() - began)
+
     async def _documents(self, one: Passing) -> None:
         total = await self._stored.count(one.name)
-        async for part in self._parts(one):
-            differing = part.differing()
-            for key in differing:
-                one.suspect_key(key or "")
-            one.report.documents += part.rows
-            if not one.report.sample:
-                one.report.sample = [key for key in part.keys[:SHOWN] if key not in differing]
-            one.place.after, one.place.last = part.after, part.last
-            self._told(one.report, total)
-            await self._decide(one)
-            await one.save()
-        one.place.phase = Phase.AGAIN if one.mapping.collection.id in SORTED_ALIKE else Phase.TARGET
+        steps = self._walked(one) if self._others is None else looked(self._others, self._stored, one)
+        async with aclosing(steps):
+            async for _ in steps:
+                self._told(one.report, total)
+                await self._decide(one)
+                await one.save()
 
-    async def _parts(self, one: Passing) -> AsyncIterator[PageRows]:
+    async def _walked(self, one: Passing) -> AsyncGenerator[bool, None]:
+        """Compare page by page; says after each whether more may come."""
+        alike = one.mapping.collection.id in SORTED_ALIKE
+        async with aclosing(self._parts(one)) as parts:
+            async for part in parts:
+                differing = part.differing()
+                for key in differing:
+                    one.suspect_key(key or "")
+                one.report.documents += part.rows
+                if not one.report.sample:
+                    one.report.sample = [key for key in part.keys[:SHOWN] if key not in differing]
+                one.place.after, one.place.last = part.after, part.last
+                if part.ends:
+                    one.place.phase = Phase.AGAIN
+                yield not part.ends
+        one.place.phase = Phase.AGAIN if alike else Phase.TARGET
+
+    async def _parts(self, one: Passing) -> AsyncGenerator[PageRows, None]:
         """Give documents and the rows of the same stretch, page by page; one page is read ahead."""
         alike = one.mapping.collection.id in SORTED_ALIKE
         after, last = one.place.after, one.place.last
@@ -199,13 +232,13 @@ class DocumentVerifier:
             await asyncio.wait(begun)
         if alike:
             nothing: list[list[list[Any]]] = [[[] for _ in table.columns] for table in one.mapping.tables]
-            yield PageRows(nothing, await self._between(one, last, None), after=after, last=last)
+            yield PageRows(nothing, await self._between(one, last, None), after=after, last=last, ends=True)
 
     def _beside(self, one: Passing, last: str | None, until: str | None) -> asyncio.Task[list[bytes]] | None:
         return None if until is None else asyncio.create_task(self._between(one, last, until))
 
     async def _between(self, one: Passing, last: str | None, until: str | None) -> list[bytes]:
-        first = one.part.first if last is None else None
+        first = one.rest.first if last is None else None
         stretch = Stretch(first, None if until else one.part.end, last, until)
         return await self._rows.between(one.name, stretch, keys_only=one.part.keys_only)
 

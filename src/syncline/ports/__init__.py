@@ -5,7 +5,7 @@ can wake, and the ``Journal``. A ``Target`` is the side that is kept equal.
 """
 
 from syncline.ports.digests import SourceDigests, Stretch, Sum, TargetDigests
-from syncline.ports.executor import Executor, Same
+from syncline.ports.executor import Executor, Origin, Performer, Same, Work
 from syncline.ports.inspection import Documents, Inspection, Stored
 from syncline.ports.journal import PENDING, USUAL, Entities, Journal, LaneRow, Lanes, Notices, Renewal
 from syncline.ports.marking import Absent, Chosen, Keys, Marking
@@ -84,8 +84,10 @@ __all__ = [
     "Marking",
     "Marks",
     "Notices",
+    "Origin",
     "Pages",
     "Passes",
+    "Performer",
     "Plan",
     "Plans",
     "Pressure",
@@ -118,6 +120,7 @@ __all__ = [
     "Turn",
     "Waker",
     "Why",
+    "Work",
     "require_right_side",
     "same_system",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from syncline.model.link import Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Same:
 class Executor(Protocol):
     """Has jobs done elsewhere.
 
-    A job is a small value that says all there is to know but for settings; it may be done twice.
+    A job is a small value that says all there is to know but for settings; it may be done twice, even at the same time.
     """
 
     @property
@@ -30,4 +33,48 @@ class Executor(Protocol):
 
     async def run(self, job: Any) -> Any:
         """Have a job done, and again where whoever does it is lost; its result and its errors come from here."""
+        ...
+
+
+class Performer(Protocol):
+    """Does jobs in a process."""
+
+    async def perform(self, job: Any) -> Any:
+        """Do a job.
+
+        Raises:
+            SynclineError: as of the job.
+
+        """
+        ...
+
+
+class Origin(Protocol):
+    """How a host finds the work with a configuration of its own: besides jobs this is all that a cluster is sent."""
+
+    def work(self) -> Work:
+        """Read the configuration of this host.
+
+        Raises:
+            SynclineError: there is none of it.
+
+        """
+        ...
+
+
+class Work(Protocol):
+    """What jobs are about, settings included: goes as it is to processes of the same command, and nowhere else."""
+
+    @property
+    def link(self) -> Link:
+        """Whose it is."""
+        ...
+
+    @property
+    def origin(self) -> Origin:
+        """How another host finds the same."""
+        ...
+
+    def performer(self, stack: AsyncExitStack) -> Performer:
+        """Make what does its jobs; what that opens is closed with the stack."""
         ...

@@ -255,11 +255,19 @@ class Target(Protocol):
         ...
 
     def walk(
-        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False
+        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False, until: Any = ...
     ) -> AsyncIterator[list[Document]]:
         """Walk a collection in the order of ``_id``, across types, as lists of ``{_id, _v}``.
 
-        With ``resume`` the walk goes on after the ``_id`` given as ``after`` (which may be null itself).
+        With ``resume`` the walk goes on after the ``_id`` given as ``after`` (which may be null itself). It ends with
+        the ``_id`` given as ``until``, whether that is there or not; by default with the last one.
+        """
+        ...
+
+    async def cut(self, entity: Entity, parts: int, *, least: int) -> list[Any]:
+        """Give ``_id``s, in their order, that cut a collection into about so many parts of about as many records.
+
+        ``least``: a part has so many at least, about; so there may be fewer parts, and no cut at all.
         """
         ...
 

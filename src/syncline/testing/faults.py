@@ -155,12 +155,17 @@ class FaultyTarget:
         return await self.target.read(entity, ids)
 
     async def walk(
-        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False
+        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False, until: Any = ...
     ) -> AsyncIterator[list[Document]]:
         """Walk a collection."""
-        async for page in self.target.walk(entity, after=after, size=size, resume=resume):
+        async for page in self.target.walk(entity, after=after, size=size, resume=resume, until=until):
             self._check()
             yield page
+
+    async def cut(self, entity: Entity, parts: int, *, least: int) -> list[Any]:
+        """Cut a collection."""
+        self._check()
+        return await self.target.cut(entity, parts, least=least)
 
     async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:
         """Remove records."""

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
-from syncline.ending import end
+from syncline.executing.parts import Parts, Sizes, most
 from syncline.ports import Executor, Plan, Same, SourceDigests, SourceSide, Stretch
 from syncline.verify.comparison import Comparison
-from syncline.verify.part import Part, PartLooked
+from syncline.verify.part import Part
 from syncline.verify.sides import same_of
 from syncline.verify.walk import Walk, Walked
 
 FIRST, LEAST, MOST = 5000, 500, 500_000
 """Records of a part."""
-SECONDS = 2.0
-"""A part takes about so long: what is lost with a process is little, and a pass is kept often."""
 BEAT_SECONDS = 2.0
 """So often a step says that nothing has come yet: the claim of the pass is kept, and suspects are looked at."""
-END_SECONDS = 5.0
 
 
 class SpreadWalk:
@@ -56,8 +52,7 @@ class SpreadWalk:
         self._executor, self._plan = executor, plan
         self._keys_only, self._patience = keys_only, patience
         self._rate = None if rate is None else rate / executor.width
-        self._most = MOST if self._rate is None else max(LEAST, min(MOST, int(self._rate * SECONDS)))
-        self._size = min(FIRST, self._most)
+        self._sizes = Sizes(FIRST, LEAST, most(MOST, LEAST, self._rate))
         self._same: Same
 
     async def begin(self) -> None:
@@ -75,58 +70,34 @@ class SpreadWalk:
 
     async def walk(self, left: Stretch, *, both: bool) -> AsyncGenerator[Walked, None]:
         """Compare what is left of the source."""
-        begun: deque[tuple[Stretch, bool, asyncio.Task[PartLooked]]] = deque()
-        async with aclosing(self._parts(left)) as parts:
-            try:
-                more = True
-                while True:
-                    while more and len(begun) < 2 * self._executor.width:
-                        if (found := await anext(parts, None)) is None:
-                            more = False
-                        else:
-                            begun.append((*found, self._begin(found[0], both=both)))
-                    if not begun:
-                        return
-                    part, last, looking = begun[0]
-                    while not (await asyncio.wait({looking}, timeout=BEAT_SECONDS))[0]:
-                        yield Walked(
-                            Comparison(), replace(part, end=left.end), over=False, records=0, documents=0, sample=()
-                        )
-                    looked = looking.result()
-                    begun.popleft()
-                    walked = looked.walked
-                    self._fit(looked)
-                    if not walked.over:
-                        rest = replace(walked.left, end=part.end)
-                        begun.appendleft((rest, last, self._begin(rest, both=both)))
-                    yield _placed(walked, part, left.end, last=last, both=both)
-            finally:
-                await end(*(looking for *_, looking in begun), seconds=END_SECONDS)
-                for *_, looking in begun:  # the first error is the command's, the others are taken in
-                    if looking.done() and not looking.cancelled():
-                        looking.exception()
+        parts = Parts(self._executor, self._parts(left), partial(self._job, both=both), beat=BEAT_SECONDS)
+        async with aclosing(parts.results()) as results:
+            async for (part, last), looked in results:
+                if looked is None:
+                    yield Walked(
+                        Comparison(), replace(part, end=left.end), over=False, records=0, documents=0, sample=()
+                    )
+                    continue
+                walked = looked.walked
+                self._sizes.fit(walked.records if walked.over else 0, looked.seconds)
+                if not walked.over:
+                    parts.again((replace(walked.left, end=part.end), last))
+                yield _placed(walked, part, left.end, last=last, both=both)
 
     async def _parts(self, left: Stretch) -> AsyncGenerator[tuple[Stretch, bool], None]:
         """Cut a stretch; each part comes with whether it is the last one."""
-        size = self._size
+        size = self._sizes.size
         while (until := await self._digests.boundary(self._plan, left, size)) is not None:
             if until == left.first:  # so many rows have one key
                 size *= 2
                 continue
             yield replace(left, end=until), False
-            left, size = Stretch(until, left.end), self._size
+            left, size = Stretch(until, left.end), self._sizes.size
         yield left, True
 
-    def _begin(self, stretch: Stretch, *, both: bool) -> asyncio.Task[PartLooked]:
+    def _job(self, found: tuple[Stretch, bool], *, both: bool) -> Part:
         name, rate = self._plan.name, self._rate
-        part = Part(name, stretch, both, self._keys_only, rate, self._patience, self._same)
-        return asyncio.create_task(self._executor.run(part))
-
-    def _fit(self, looked: PartLooked) -> None:
-        """Fit the next parts to the time that this one took."""
-        if looked.walked.over and looked.walked.records:
-            fitting = looked.walked.records * SECONDS / max(looked.seconds, 0.001)
-            self._size = int(min(self._most, 2 * self._size, max(LEAST, fitting)))
+        return Part(name, found[0], both, self._keys_only, rate, self._patience, self._same)
 
 
 def _placed(walked: Walked, part: Stretch, until: str | None, *, last: bool, both: bool) -> Walked:

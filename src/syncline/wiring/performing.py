@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from contextlib import AsyncExitStack
 from typing import Any
 
 from syncline.config import Settings
 from syncline.copying.copier import Copier
 from syncline.copying.pace import Pacing
-from syncline.errors import SynclineError, UnlikeWorkerError
+from syncline.errors import UnlikeWorkerError
 from syncline.ports import Plan, Plans
 from syncline.postgres.connection import Connection
 from syncline.verify.part import Part, look_at, require_same
@@ -20,8 +19,10 @@ from syncline.wiring.copying import opened_copier
 from syncline.wiring.sides import opened_sides, opened_source, same_here
 
 
-class Performer:
-    """Does jobs; what they need is opened with the first one, in the task that asks for it, and closed with the stack.
+class LinkPerformer:
+    """See ``syncline.ports.Performer``.
+
+    What jobs need is opened with the first one, in the task that asks for it, and closed with the stack.
 
     Args:
         settings: where the databases are, and what is synced.
@@ -63,16 +64,6 @@ class Performer:
             require_same(plan.name, job.same, await same_here(source, plan))
             return await carried(copier, plan, job)
         raise TypeError(f"no job: {type(job).__name__}")
-
-
-async def answer(performer: Performer, job: Any) -> Any:
-    """Do a job for somebody in another process: an error is an answer, too."""
-    try:
-        return await performer.perform(job)
-    except SynclineError as error:
-        return error
-    except Exception as error:  # noqa: BLE001  whoever waits for the answer has to be told
-        return RuntimeError(f"{type(error).__name__}: {error}, in a process of the command\n{traceback.format_exc()}")
 
 
 def _named(plans: Plans, name: str) -> Plan:

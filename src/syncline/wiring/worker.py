@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
@@ -174,13 +173,3 @@ def make_continuous(settings: Settings, target: Target, plans: Plans, worker: st
     period = settings.verify.period
     assert period is not None  # noqa: S101  the settings are checked
     return Continuous(plans.by_id, owner=worker, opened=opened, period=period, rate=settings.verify.rate)
-
-
-def tune_garbage_collection() -> None:
-    """Fit the collector to a worker's process.
-
-    Documents are many, short-lived and free of cycles; by default the collector walks them over and over.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,6 +12,7 @@ import typer
 from syncline.cli.boundary import INTERRUPTED, invocation
 from syncline.cli.common import print_json, print_table, run, say
 from syncline.cli.documents.opening import standing
+from syncline.cli.sharing import Sharing
 from syncline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Wish:
     sweep: bool
     """And tombstones for rows without a document."""
     as_json: bool
+    sharing: Sharing = field(default_factory=Sharing)
 
 
 def copy_documents(documents: Documents, wish: Wish, *, again: str) -> None:
@@ -69,25 +71,29 @@ def require_one(parallel: int) -> None:
     """Refuse what a copy of documents does not do.
 
     Raises:
-        ConfigError: more than one at a time was asked for.
+        ConfigError: threads were asked for.
 
     """
     if parallel != 1:
-        raise ConfigError("--parallel: documents are copied in the order of their _id, one page after the other")
+        raise ConfigError(
+            "--parallel: one process copies documents one page after the other", hint="--processes shares them"
+        )
 
 
 async def _copy(documents: Documents, wish: Wish) -> tuple[list[Progress], int]:
+    from syncline.cli.documents.sharing import sharing
     from syncline.cli.progress import bars, lines
     from syncline.documents.copying import DocumentCopier
+    from syncline.executing.collector import tune_garbage_collection
     from syncline.relay.documents.recovery import sweep
     from syncline.verify.pace import Pace
-    from syncline.wiring.worker import tune_garbage_collection
 
     tune_garbage_collection()
-    pace = Pace(RATE if wish.rate is None else wish.rate or None)
+    rate = RATE if wish.rate is None else wish.rate or None
+    pace = Pace(rate)
     with (lines if wish.as_json else bars)(shown) as show:
-        async with standing(documents) as link:
-            copier = DocumentCopier(link, told=show, paced=pace.passed)
+        async with sharing(documents, wish.sharing, rate) as others, standing(documents) as link:
+            copier = DocumentCopier(link, told=show, paced=pace.passed, others=others)
             try:
                 found = await copier.run(link.collections, anew=wish.anew)
             finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from syncline.cli.common import run
 from syncline.cli.documents.opening import standing
+from syncline.cli.sharing import Sharing
 from syncline.cli.sync_check import Check
 from syncline.cli.verifying import progress_bar
 from syncline.errors import SynclineError
@@ -43,6 +44,7 @@ class Wish:
     first: str | None = None
     end: str | None = None
     keys_only: bool = False
+    sharing: Sharing = field(default_factory=Sharing)
 
     @property
     def passes(self) -> bool:
@@ -126,6 +128,7 @@ def _read(path: Path, collection: str | None) -> dict[str, list[str]]:
 
 
 async def _verified(link: DocumentLink, wish: Wish, taker: Taker | None, told: Any) -> VerifyReport:
+    from syncline.cli.documents.sharing import sharing
     from syncline.documents.verify_run import note_situation
     from syncline.documents.verifying import DocumentVerifier
     from syncline.verify.one_pass import Step
@@ -133,11 +136,13 @@ async def _verified(link: DocumentLink, wish: Wish, taker: Taker | None, told: A
     def tell(report: EntityReport, total: int) -> None:
         told(Step(report.entity, "source", report.records, total))
 
-    verifier = DocumentVerifier(link, rate=wish.rate, patience=timedelta(seconds=wish.patience), taker=taker, told=tell)
-    try:
-        found = await _asked(link, verifier, wish, taker)
-    finally:
-        await verifier.close()
+    async with sharing(link.documents, wish.sharing, wish.rate) as others:
+        patience = timedelta(seconds=wish.patience)
+        verifier = DocumentVerifier(link, rate=wish.rate, patience=patience, taker=taker, told=tell, others=others)
+        try:
+            found = await _asked(link, verifier, wish, taker)
+        finally:
+            await verifier.close()
     await note_situation(link, found)
     return found
 

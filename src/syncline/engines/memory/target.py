@@ -153,19 +153,33 @@ class MemoryTarget:
         return [_decode(records[place]) for place in map(order, ids) if place in records]
 
     async def walk(
-        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False, tickets: bool = True
+        self,
+        entity: Entity,
+        *,
+        after: Any = None,
+        size: int = 1000,
+        resume: bool = False,
+        until: Any = ...,
+        tickets: bool = True,
     ) -> AsyncIterator[list[Document]]:
         """Walk ``{_id, _v}`` in the order of ``_id``, across types."""
         fields = {"_id", "_v"} if tickets else {"_id"}
-        last = order(after) if resume else None
+        last, end = order(after) if resume else None, None if until is ... else order(until)
         while True:
             records = self._collections.get(entity.collection, {})
-            places = sorted(place for place in records if last is None or place > last)[:size]
+            behind = (place for place in records if last is None or place > last)
+            places = sorted(place for place in behind if end is None or place <= end)[:size]
             if not places:
                 return
             last = places[-1]
             page = [_decode(records[place]) for place in places]
             yield [{name: value for name, value in document.items() if name in fields} for document in page]
+
+    async def cut(self, entity: Entity, parts: int, *, least: int) -> list[Any]:
+        """Cut a collection."""
+        records = self._collections.get(entity.collection, {})
+        places, size = sorted(records), max(least, -(-len(records) // parts))
+        return [_decode(records[place])["_id"] for place in places[size::size]]
 
     async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:
         """Remove records of ours."""

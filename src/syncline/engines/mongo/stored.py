@@ -93,6 +93,31 @@ async def pages(
             yield found
 
 
+async def at(
+    collection: AsyncCollection[Any],
+    form: Form[T],
+    id_: bytes,
+    *,
+    fields: Mapping[str, Any] | None = None,
+    seconds: float,
+) -> list[T]:
+    """Read the document of an encoded ``_id``; of none there is none."""
+    command = _find(collection, 1, fields, equal=encoded({"_id": {"$eq": decoded(id_, AS_STORED)["_id"]}}))
+    found, _ = await _reply(collection, command, form, seconds)
+    return found
+
+
+async def boundary(
+    collection: AsyncCollection[Any], *, first: bytes | None, end: bytes | None, size: int, seconds: float
+) -> bytes | None:
+    """Give the encoded ``_id`` of the document with so many before it from ``first`` on; ``None``: there is none."""
+    if first == _HIGHEST:
+        return None
+    command = _find(collection, 1, {"_id": 1}, first=first, end=end) | {"skip": size}
+    found, _ = await _reply(collection, command, AS_BSON, seconds)
+    return id_of(found[0]) if found else None
+
+
 async def read_one(collection: AsyncCollection[Any], id_: Any) -> bytes | None:
     """Read the document of any ``_id``, also of one that the driver cannot write."""
     command = {"find": collection.name, "filter": sent({"_id": {"$eq": id_}}), "limit": 1, "singleBatch": True}

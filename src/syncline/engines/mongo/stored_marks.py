@@ -18,7 +18,7 @@ from syncline.engines.mongo.gates import admitted
 from syncline.engines.mongo.marked import apart, cut, of_somebody_else, said
 from syncline.engines.mongo.marked import translated as of_source
 from syncline.engines.mongo.marked_database import MarkedDatabase
-from syncline.engines.mongo.stored import DECODED_OR_NOT, RAW, pages, sent
+from syncline.engines.mongo.stored import DECODED_OR_NOT, RAW, boundary, pages, sent
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import PrivilegeError, SourceUnavailableError, TargetError
 from syncline.model.strict_bson import AS_STORED, decoded, id_of
@@ -67,7 +67,14 @@ class StoredMarks:
         with translated():
             return await self._database[collection].estimated_document_count()
 
-    async def page(self, collection: str, *, after: bytes | None, size: int) -> Page | None:
+    async def page(
+        self,
+        collection: str,
+        *,
+        after: bytes | None,
+        size: int,
+        span: tuple[bytes | None, bytes | None] = (None, None),
+    ) -> Page | None:
         """Read the documents behind an ``_id``; those whose version is not drawn get one first, and one mark for all.
 
         Returns:
@@ -77,12 +84,12 @@ class StoredMarks:
             SourceUnavailableError: the database does not answer.
 
         """
-        page = await self.look(collection, after=after, size=size)
+        page = await self.look(collection, after=after, size=size, span=span)
         for _ in range(_TRIES):
             if page is None or not page.low:
                 break
             await self._draw(collection, page.low)
-            page = await self.look(collection, after=after, size=size)
+            page = await self.look(collection, after=after, size=size, span=span)
         return page
 
     async def look(
@@ -116,6 +123,20 @@ class StoredMarks:
             async for found in read:
                 return _page(found)
         return None
+
+    async def boundary(
+        self, collection: str, *, after: bytes | None, size: int, span: tuple[bytes | None, bytes | None]
+    ) -> bytes | None:
+        """Give the ``_id``, as a document, before which there are about so many; ``None``: there are no more."""
+        first, end = after or span[0], span[1]
+        with translated():
+            return await boundary(
+                self._database[collection],
+                first=first,
+                end=end,
+                size=size + (after is not None),
+                seconds=self._seconds,
+            )
 
     async def of(self, collection: str, ids: Sequence[Any]) -> dict[bytes, bytes]:
         """Read documents as they are stored, by their encoded ``_id``; those that are not there are left out."""

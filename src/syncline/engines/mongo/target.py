@@ -17,12 +17,13 @@ from pymongo.read_concern import ReadConcern
 from syncline.engines.mongo import control as control_records
 from syncline.engines.mongo import errors as mongo_errors
 from syncline.engines.mongo import suitability
+from syncline.engines.mongo.bson_order import order
 from syncline.engines.mongo.claims import Claim, Claims, claim_of
 from syncline.engines.mongo.clients import Client, close_client, make_client
 from syncline.engines.mongo.concurrently import concurrently
 from syncline.engines.mongo.documents import as_json, documents
 from syncline.engines.mongo.indexes import ensure_indexes, holders, missing_indexes
-from syncline.engines.mongo.stored import DECODED, RAW, pages, read_one, sent
+from syncline.engines.mongo.stored import DECODED, RAW, at, boundary, pages, read_one, sent
 from syncline.engines.mongo.writes import CODEC, DURABLE, Writes
 from syncline.errors import DamagedRecordError
 from syncline.model.entity import Entity, Index
@@ -34,6 +35,8 @@ T = TypeVar("T")
 SHOWN = AS_STORED.with_options(unicode_decode_error_handler="replace")
 """For what the server tells of itself, commands of others included."""
 
+HOP = 500_000
+"""Entries of an index that one command passes."""
 CHUNK = 1000
 """Documents per command: larger ones gain nothing and hold the server's locks for longer."""
 
@@ -245,20 +248,35 @@ class MongoTarget:
             return [decoded(bytes(document.raw)) for document in await cursor.to_list()]
 
     async def walk(
-        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False
+        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False, until: Any = ...
     ) -> AsyncIterator[list[Document]]:
         """Walk ``{_id, _v}`` in the order of the index, whatever types the ``_id``s have."""
-        collection = await self.reading(entity)
-        async for page in pages(
-            collection,
-            DECODED,
-            first=encoded({"_id": after}) if resume else None,
-            passed=resume,
-            size=size,
-            fields={"_id": 1, "_v": 1},
-            seconds=self.timeout_seconds,
-        ):
+        collection, end = await self.reading(entity), None if until is ... else encoded({"_id": until})
+        if resume and end is not None and order(after) >= order(until):
+            return  # such bounds are refused
+        options: dict[str, Any] = {"fields": {"_id": 1, "_v": 1}, "seconds": self.timeout_seconds}
+        first = encoded({"_id": after}) if resume else None
+        async for page in pages(collection, DECODED, first=first, passed=resume, end=end, size=size, **options):
             yield page
+        if end is not None and (last := await at(collection, DECODED, end, **options)):
+            yield last
+
+    async def cut(self, entity: Entity, parts: int, *, least: int) -> list[Any]:
+        """Cut a collection, at so many entries of its index behind each other."""
+        collection = await self.reading(entity)
+        with mongo_errors.translated(), pymongo.timeout(self.timeout_seconds):
+            size = max(least, -(-await collection.estimated_document_count() // parts))
+        cuts: list[bytes] = []
+        first: bytes | None = None
+        while len(cuts) < parts - 1:
+            for passed in range(0, size, HOP):  # each command has its time
+                hop = min(HOP, size - passed)
+                first = await boundary(collection, first=first, end=None, size=hop, seconds=self.timeout_seconds)
+                if first is None:
+                    return [decoded(one)["_id"] for one in cuts]
+            assert first is not None  # noqa: S101  there is at least one hop
+            cuts.append(first)
+        return [decoded(one)["_id"] for one in cuts]
 
     async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:
         """Remove documents of ours by ``_id``: those that carry our fields."""

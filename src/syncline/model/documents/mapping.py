@@ -37,6 +37,10 @@ class DocumentMapping:
         self.fingerprint = fingerprint_of(collection)
         """Changes when the same document becomes other rows: what is there must be written anew then."""
 
+    def __reduce__(self) -> tuple[type[DocumentMapping], tuple[Collection]]:
+        """Compile it anew where it arrives."""
+        return DocumentMapping, (self.collection,)
+
     def key_of(self, value: Any) -> Any:
         """Give the key's column for an ``_id``.
 

@@ -20,6 +20,10 @@ class Nothing:
     def __repr__(self) -> str:
         return "<nothing>"
 
+    def __reduce__(self) -> str:
+        """Say that there is one of it, in whatever process."""
+        return "NOTHING"
+
 
 NOTHING = Nothing()
 

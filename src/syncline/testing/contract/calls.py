@@ -104,7 +104,6 @@ class Calls:
 
     async def everything(self, target: Target, entity: Entity | None = None, **options: Any) -> list[Any]:
         """Walk and list the ids."""
-        if "after" in options:
-            options["after"] = self.key(options["after"])
+        options |= {name: self.key(options[name]) for name in ("after", "until") if name in options}
         pages = target.walk(entity or self.things, **options)
         return [self.id(record["_id"]) async for page in pages for record in page]

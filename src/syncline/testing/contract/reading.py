@@ -50,6 +50,29 @@ class Reading(Calls):
             rest = [n for n in range(0, 20, 2) if n > id_]
             assert await self.everything(target, after=id_, resume=True, size=4) == rest
 
+    async def test_a_walk_ends_with_an_id(self, target: Target) -> None:
+        """Also with one that is gone, or from behind another one, or behind its end."""
+        await self.insert(target, *(document(n, 1) for n in range(0, 20, 2)))
+        for id_ in range(-1, 21):
+            assert await self.everything(target, until=id_, size=4) == [n for n in range(0, 20, 2) if n <= id_]
+            rest = await self.everything(target, after=7, resume=True, until=id_, size=2)
+            assert rest == [n for n in range(8, 20, 2) if n <= id_]
+
+    async def test_a_collection_is_cut_into_parts(self, target: Target) -> None:
+        """Walks from cut to cut give each record once."""
+        assert await target.cut(self.things, 4, least=1) == []
+        await self.insert(target, *(document(n, 1) for n in range(23)))
+        for parts, least in ((1, 1), (2, 1), (4, 1), (4, 9), (4, 50), (60, 1)):
+            cuts = await target.cut(self.things, parts, least=least)
+            assert len(cuts) < min(parts, -(-23 // least))
+            assert (len(cuts) > 0) == (parts > 1 and least < 23)
+            found: list[Any] = []
+            for first, last in zip([None, *cuts], [*cuts, None], strict=True):
+                ends: dict[str, Any] = {} if last is None else {"until": last}
+                pages = target.walk(self.things, after=first, resume=first is not None, **ends)
+                found += [self.id(record["_id"]) async for page in pages for record in page]
+            assert found == list(range(23))
+
 
 class DocumentReading(Reading):
     """Ids may be of every type, and each record has a ticket."""
@@ -89,6 +112,13 @@ class DocumentReading(Reading):
             rest = await self.everything(target, after=id_, resume=True, size=4)
             assert rest == list(self.MIXED[position + 1 :])
         assert await self.everything(target, after=2.25, resume=True) == list(self.MIXED[4:])
+
+    async def test_a_walk_ends_with_an_id_of_any_type(self, target: Target) -> None:
+        """Also with null, and with one that is gone."""
+        await self.insert(target, *(document(id_, 1) for id_ in self.MIXED))
+        for position, id_ in enumerate(self.MIXED):
+            assert await self.everything(target, until=id_, size=4) == list(self.MIXED[: position + 1])
+        assert await self.everything(target, until=2.25) == list(self.MIXED[:4])
 
     async def test_a_walk_carries_tickets(self, target: Target) -> None:
         """Nothing else: it is for whole collections."""

@@ -56,6 +56,8 @@ class Position:
     documents: int
     left: int
     done: bool
+    noted: bool = True
+    """With what is written; else whoever has asked for it notes it."""
 
 
 class Written(Enum):
@@ -176,7 +178,8 @@ class BulkRows(OwnSession):
             "documents": position.documents,
             "left": position.left,
         }
-        _require(await (await connection.execute(self._sql["passed"], given)).fetchone(), collection)
+        statement = self._sql["passed" if position.noted else "ours"]
+        _require(await (await connection.execute(statement, given)).fetchone(), collection)
 
     async def _copy(self, connection: Connection, collection: str, chunk: Chunk) -> None:
         if not chunk.lines:

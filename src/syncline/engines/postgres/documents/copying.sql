@@ -32,6 +32,10 @@ UPDATE syncline_documents.copy SET after = %(after)s, documents = %(documents)s,
 WHERE collection = %(collection)s AND attempt = %(attempt)s
 RETURNING attempt
 
+-- name: ours
+-- Those who copy parts side by side: their rows stand under versions, so who has been taken over does no harm.
+SELECT attempt FROM syncline_documents.copy WHERE collection = %(collection)s AND attempt = %(attempt)s
+
 -- name: done
 UPDATE syncline_documents.copy SET done_at = now() WHERE collection = %(collection)s AND attempt = %(attempt)s
 RETURNING attempt

@@ -234,15 +234,37 @@ def children(
     )
 
 
-def page(table: Table, *, after: bool) -> sql.Composed:
-    """Read keys in their order, as texts. Parameters: the key to start after (``after``) as texts; the limit."""
+def page(table: Table, *, after: bool, until: bool = False, offset: bool = False) -> sql.Composed:
+    """Read keys in their order, as texts.
+
+    Parameters: the key to start after (``after``) and the last one (``until``), as texts; the limit; how many are left
+    out before them (``offset``).
+    """
     key = _key_columns(table)
     names = _names([column.name for column in key], "t")
-    bound = [sql.SQL("%s::text::{}").format(type_of(column.type)) for column in key]
-    where = sql.SQL(" WHERE ({}) > ({})").format(names, sql.SQL(", ").join(bound)) if after else sql.SQL("")
-    return sql.SQL("SELECT {} FROM {} AS t{} ORDER BY {} LIMIT %s").format(
-        sql.SQL(", ").join([as_text("t", column.name) for column in key]), table_of(table.name), where, names
+    bound = sql.SQL(", ").join([sql.SQL("%s::text::{}").format(type_of(column.type)) for column in key])
+    conditions = [
+        sql.SQL("({}) {} ({})").format(names, sql.SQL(compared), bound)
+        for compared, given in ((">", after), ("<=", until))
+        if given
+    ]
+    where = sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL("")
+    return sql.SQL("SELECT {} FROM {} AS t{} ORDER BY {} LIMIT %s{}").format(
+        sql.SQL(", ").join([as_text("t", column.name) for column in key]),
+        table_of(table.name),
+        where,
+        names,
+        sql.SQL(" OFFSET %s" if offset else ""),
     )
+
+
+def size(table: Table) -> sql.Composed:
+    """Tell about how many rows there are; of a table that was never analysed how many."""
+    name = table_of(table.name)
+    return sql.SQL(
+        "SELECT CASE WHEN c.reltuples > 0 THEN c.reltuples::bigint ELSE (SELECT count(*) FROM {}) END "
+        "FROM pg_catalog.pg_class AS c WHERE c.oid = {}::regclass"
+    ).format(name, sql.Literal(name.as_string()))
 
 
 def any_row(table: Table) -> sql.Composed:

@@ -12,7 +12,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from syncline.engines.postgres.target import claims, gates, statements, suitability
+from syncline.engines.postgres.target import claims, cutting, gates, statements, suitability
 from syncline.engines.postgres.target.changes import Changes, Gone, Outcome, Put, Refusal, Value, key_texts
 from syncline.engines.postgres.target.claims import Claim
 from syncline.engines.postgres.target.fence import Control
@@ -259,20 +259,27 @@ class SqlTarget:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     async def walk(
-        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False
+        self, entity: Entity, *, after: Any = None, size: int = 1000, resume: bool = False, until: Any = ...
     ) -> AsyncIterator[list[Document]]:
         """Walk a table in the order of its key, as lists of ``{"_id": key}``; the key as columns with texts."""
         table = await self.table_of(entity)
         last = [after[name] for name in table.key] if resume else []
+        end = [] if until is ... else [until[name] for name in table.key]
         while True:
             async with self._asking() as connection:
-                query = statements.page(table, after=bool(last))
-                rows = await (await connection.execute(query, [*last, size])).fetchall()
+                query = statements.page(table, after=bool(last), until=bool(end))
+                rows = await (await connection.execute(query, [*last, *end, size])).fetchall()
             if rows:
                 yield [{"_id": dict(zip(table.key, row, strict=True))} for row in rows]
             if len(rows) < size:
                 return
             last = list(rows[-1])
+
+    async def cut(self, entity: Entity, parts: int, *, least: int) -> list[Any]:
+        """Cut a table, at so many entries of its key's index behind each other."""
+        table = await self.table_of(entity)
+        cuts = await cutting.cut(self._asking, table, parts, least=least)
+        return [dict(zip(table.key, one, strict=True)) for one in cuts]
 
     async def discard(self, entity: Entity, ids: Sequence[Any]) -> int:  # noqa: ARG002
         """Remove nothing: nothing in a user's row says that it is ours."""

@@ -8,6 +8,8 @@ import struct
 from typing import Any
 
 _LENGTH = struct.Struct(">Q")
+BEAT: tuple[()] = ()
+"""Says that whoever has been asked is at work; an answer is a tuple that holds it."""
 
 
 async def receive(reader: asyncio.StreamReader) -> Any:

@@ -8,13 +8,15 @@ from asyncio.subprocess import PIPE, Process
 from types import TracebackType
 from typing import Any, Self
 
-from syncline.config import Settings
 from syncline.errors import WorkerLostError
-from syncline.wiring.frames import framed, receive
+from syncline.executing.frames import framed, receive
+from syncline.ports import Work
 
-MODULE = "syncline.wiring.child"
+MODULE = "syncline.executing.child"
 TRIES = 3
 """A job that so many processes have ended over is given up."""
+SILENT_SECONDS = 60.0
+"""A process that has said nothing for so long hangs: it is killed, and its job is another one's."""
 END_SECONDS = 4.0
 """So long a process has to give back what it holds."""
 
@@ -22,17 +24,17 @@ END_SECONDS = 4.0
 class Processes:
     """See ``syncline.ports.Executor``: starts processes as they are needed, and ends them with the block.
 
-    They are told the settings on a pipe: passwords are neither in their arguments nor in files. When this process is
-    killed, their pipe is closed, and they end.
+    They are told what jobs are about on a pipe: passwords are neither in their arguments nor in files. When this
+    process is killed, their pipe is closed, and they end.
 
     Args:
-        settings: of the link.
+        work: what the jobs are about.
         width: how many processes.
 
     """
 
-    def __init__(self, settings: Settings, width: int) -> None:
-        self._settings, self.width = settings, width
+    def __init__(self, work: Work, width: int) -> None:
+        self._work, self.width = work, width
         self._turns = asyncio.Semaphore(width)
         self._idle: list[Process] = []
         self._all: list[Process] = []
@@ -46,7 +48,7 @@ class Processes:
         await asyncio.gather(*map(_end, self._all))
 
     async def run(self, job: Any) -> Any:
-        """Have a job done by a process that has nothing to do; one that ends meanwhile is replaced."""
+        """Have a job done by a process that has nothing to do; one that ends or hangs meanwhile is replaced."""
         async with self._turns:
             for tries in range(1, TRIES + 1):
                 process = self._idle.pop() if self._idle else await self._start()
@@ -70,12 +72,21 @@ class Processes:
         raise AssertionError
 
     async def _start(self) -> Process:
-        """Start a process; it is in a group of its own, so that Ctrl-C is this process's business."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", MODULE, stdin=PIPE, stdout=PIPE, process_group=0, limit=1 << 20
-        )
+        """Start a process; it is in a group of its own, so that Ctrl-C is this process's business.
+
+        Raises:
+            WorkerLostError: the system lets no further one start.
+
+        """
+        words = (sys.executable, "-P", "-m", MODULE)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *words, stdin=PIPE, stdout=PIPE, process_group=0, limit=1 << 20
+            )
+        except OSError as error:
+            raise WorkerLostError(f"no process can be started: {error.strerror}", hint="fewer --processes") from error
         self._all.append(process)
-        process.stdin.write(framed(self._settings))  # type: ignore[union-attr]  # it was asked for
+        process.stdin.write(framed(self._work))  # type: ignore[union-attr]  # it was asked for
         return process
 
 
@@ -86,7 +97,15 @@ async def _asked(process: Process, job: Any) -> Any:
         await process.stdin.drain()
     except ConnectionError as error:
         raise EOFError from error
-    return await receive(process.stdout)
+    while True:
+        try:
+            async with asyncio.timeout(SILENT_SECONDS):
+                said = await receive(process.stdout)
+        except TimeoutError:
+            process.kill()
+            raise EOFError from None
+        if said:
+            return said[0]
 
 
 async def _end(process: Process) -> None:

@@ -1,0 +1,1 @@
+"""Having jobs of bulk work done: by processes of this host, or by a Dask cluster."""
