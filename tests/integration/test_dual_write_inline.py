@@ -180,6 +180,18 @@ async def test_under_an_old_number_nothing_is_written_and_the_next_call_has_the_
     assert (await inline.carry("tasks", [document], number))[document.mark].fate is Fate.APPLIED
 
 
+async def test_in_one_round_trip_a_late_state_is_not_written_over_a_newer_one(stage):
+    id_ = ObjectId()
+    old, new = await stage.written(Action.CREATE, id_, n=1), await stage.written(Action.UPDATE, id_, n=2)
+    rows = stage.rows()
+    rows.at_once, number = True, await rows.number()
+    (first,), (again,), (late,) = [await rows.put("tasks", [one], number) for one in (new, new, old)]
+    assert (first.fate, first.already) == (Fate.APPLIED, False)
+    assert (again.fate, again.already) == (Fate.APPLIED, True)
+    assert (late.fate, late.version) == (Fate.REFUSED, new.version)
+    assert (await stage.there())[id_]["n"] == 2
+
+
 async def test_what_was_deleted_and_forgotten_since_does_not_come_back_under_a_later_number(stage):
     inline, rows = stage.inline(), stage.rows()
     number = await inline.begin()

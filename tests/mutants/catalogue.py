@@ -5369,16 +5369,35 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         "dual-write-at-once-under-any-number",
-        "what is written in one round trip is not compared with the link's number, nor with newer versions",
+        "what is written in one round trip is not compared with the link's number",
         [
             Swap(
-                f"{ROWS_OF_DOCUMENTS}/versions.py",
-                "VersionedRows._written_at_once",
-                '(self._sql["taken"], {**given, "number": number})',
-                '(self._sql["number"], ())',
+                f"{ROWS_OF_DOCUMENTS}/versions.sql",
+                "take_all",
+                "(SELECT l.number FROM syncline_documents.link AS l) = %(number)s",
+                "(SELECT l.number FROM syncline_documents.link AS l) <> %(number)s + 99",
             )
         ],
         [f"{INLINE}::test_under_an_old_number_nothing_is_written_and_the_next_call_has_the_new_one"],
+    ),
+    Mutant(
+        "dual-write-at-once-over-newer-rows",
+        "what is written in one round trip has its rows written though its version was not taken",
+        [Swap(f"{ROWS_OF_DOCUMENTS}/versions.sql", "take_all", "= cardinality(%(ids)s::text[])", "IS NOT NULL")],
+        [f"{INLINE}::test_in_one_round_trip_a_late_state_is_not_written_over_a_newer_one"],
+    ),
+    Mutant(
+        "dual-write-at-once-over-newer-versions",
+        "what is written in one round trip takes a lower version",
+        [
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/versions.sql",
+                "take_all",
+                "WHERE k.version < excluded.version",
+                "WHERE k.version IS NOT NULL",
+            )
+        ],
+        [f"{INLINE}::test_in_one_round_trip_a_late_state_is_not_written_over_a_newer_one"],
     ),
     Mutant(
         "audit-without-an-intent",

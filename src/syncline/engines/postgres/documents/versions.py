@@ -301,8 +301,7 @@ class VersionedRows(OwnSession):
             told = await self._trip.run(
                 [
                     (self._entering(), ()),
-                    (self._sql["take"], given),
-                    (self._sql["taken"], {**given, "number": number}),
+                    (self._sql["take_all"], {**given, "number": number}),
                     *tables.deletion(made.gone),
                     *tables.writing_columns(made.columns),
                     self._rejections.settling(collection, applied),
@@ -312,8 +311,8 @@ class VersionedRows(OwnSession):
             if is_over(connection):
                 raise as_ours(error) from error
             return None  # step by step, then: it tells why
-        if told is None or len(told[1]) == len(applied):
-            return applied if told is not None else None
+        if told is None:
+            return None
         took = set(told[1])
         return [_applied(one, already=id_ not in took) for one, id_ in zip(made.documents, made.ids, strict=True)]
 

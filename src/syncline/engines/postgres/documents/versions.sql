@@ -177,16 +177,30 @@ SET version = excluded.version, mark = excluded.mark, deleted = excluded.deleted
 WHERE k.version < excluded.version
 RETURNING k.mongo_id
 
--- name: taken
--- Fails unless all are taken now, under this number and declaration: what follows in the pipeline is not done then.
-SELECT 1 / (
-    (SELECT count(*) FROM syncline_documents.key_version AS k
-     JOIN unnest(%(ids)s::text[], %(versions)s::bigint[], %(marks)s::text[]) AS u (id, version, mark)
-       ON k.collection = %(collection)s AND k.mongo_id = u.id AND k.version = u.version AND k.mark = u.mark)
+-- name: take_all
+-- Takes all now, under this number and declaration, or fails: what follows in the pipeline is not done then. Whoever gives
+-- the link another number was waited for by the statement before. Of what is there as it is given, nothing is returned.
+WITH took AS (
+    INSERT INTO syncline_documents.key_version AS k (collection, mongo_id, version, mark, deleted, mapping)
+    SELECT %(collection)s, u.id, u.version, u.mark, u.deleted, %(mapping)s
+    FROM unnest(%(ids)s::text[], %(versions)s::bigint[], %(marks)s::text[], %(deleted)s::boolean[])
+         AS u (id, version, mark, deleted)
+    ORDER BY u.id COLLATE "C"
+    ON CONFLICT (collection, mongo_id) DO UPDATE
+    SET version = excluded.version, mark = excluded.mark, deleted = excluded.deleted, mapping = excluded.mapping
+    WHERE k.version < excluded.version
+    RETURNING k.mongo_id
+)
+SELECT t.mongo_id, 1 / (
+    (SELECT count(*) FROM took)
+        + (SELECT count(*) FROM unnest(%(ids)s::text[], %(versions)s::bigint[], %(marks)s::text[]) AS u (id, version, mark)
+           JOIN syncline_documents.key_version AS k
+             ON k.collection = %(collection)s AND k.mongo_id = u.id AND k.version = u.version AND k.mark = u.mark)
         = cardinality(%(ids)s::text[])
     AND (SELECT l.number FROM syncline_documents.link AS l) = %(number)s
     AND (SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s) = %(mapping)s
 )::integer
+FROM unnest(%(ids)s::text[]) AS u (id) LEFT JOIN took AS t ON t.mongo_id = u.id
 
 -- name: there
 SELECT k.mongo_id, k.version, k.mark FROM syncline_documents.key_version AS k
