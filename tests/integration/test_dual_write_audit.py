@@ -143,9 +143,9 @@ async def test_what_nobody_has_ended_is_found_out_by_both_sides_evidence(stage, 
         for id_ in (seen, carried, written_over):
             await service.create_document("tasks", {}, id_)
         await stage.pump().walk()
-        await service.update_document("tasks", seen, {"n": 1})
-        await service.update_document("tasks", written_over, {"n": 1})
-        await service.update_document("tasks", written_over, {"n": 2})
+        for id_, number in ((seen, 1), (written_over, 1), (written_over, 2)):
+            update = {"collection_name": "tasks", "operation": "update", "mongo_id": id_, "data": {"n": number}}
+            assert await service.batch_operations([update])
         await stage.write(Action.DELETE, carried)
     await stage.database[NAME].update_many({}, {"$set": {"outcome": "open"}})
     mark = stage.writes.new_mark()

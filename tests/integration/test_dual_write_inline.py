@@ -180,6 +180,15 @@ async def test_under_an_old_number_nothing_is_written_and_the_next_call_has_the_
     assert (await inline.carry("tasks", [document], number))[document.mark].fate is Fate.APPLIED
 
 
+@pytest.mark.parametrize("last", [Action.UPDATE, Action.DELETE])
+async def test_of_a_document_that_was_read_twice_the_mark_goes_that_it_has(stage, last):
+    id_ = ObjectId()
+    old, new = await stage.written(Action.CREATE, id_, n=1), await stage.written(last, id_)
+    other = await stage.written(Action.CREATE, ObjectId(), n=1)
+    await stage.source.clear("tasks", [new, old, other])
+    assert await stage.marks() == 0
+
+
 async def test_in_one_round_trip_a_late_state_is_not_written_over_a_newer_one(stage):
     id_ = ObjectId()
     old, new = await stage.written(Action.CREATE, id_, n=1), await stage.written(Action.UPDATE, id_, n=2)

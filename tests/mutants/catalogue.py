@@ -108,6 +108,7 @@ VERIFY_GOES_ON = "tests/integration/test_document_verify_goes_on.py"
 LINK_COMMANDS = f"{TESTS}/test_document_commands.py"
 INLINE = "tests/integration/test_dual_write_inline.py"
 AUDIT = "tests/integration/test_dual_write_audit.py"
+NOTED = "tests/integration/test_dual_write_noted.py"
 IN_LIVE = "tests/integration/test_dual_write_in_live.py"
 ROWS_OF_DOCUMENTS = f"{POSTGRES}/documents"
 MOVING, MOVE = "syncline/split/moving", f"{TESTS}/test_split_move.py"
@@ -5277,8 +5278,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{MONGO}/clearing.py",
                 "_those",
-                '{"$setIsSubset": [[["$_id", f"${MARK}"]], {"$literal": pairs}]}',
-                '{"$in": [f"${MARK}", {"$literal": [mark for _, mark in pairs]}]}',
+                '{"$eq": [f"${MARK}", read]}',
+                '{"$in": [f"${MARK}", {"$literal": marks}]}',
             )
         ],
         [f"{PUMP}::test_a_mark_that_came_after_the_reading_is_not_cleared"],
@@ -5424,6 +5425,99 @@ MUTANTS: Sequence[Mutant] = (
             )
         ],
         [f"{AUDIT}::test_each_operation_is_there_with_who_what_and_what_became_of_it"],
+    ),
+    Mutant(
+        "documents-cleared-by-an-older-mark",
+        "of a document that was read twice the older mark is looked for, which it has no more",
+        [Swap(f"{MONGO}/clearing.py", "Clearing._clear", "one.version", "-one.version")],
+        [f"{INLINE}::test_of_a_document_that_was_read_twice_the_mark_goes_that_it_has"],
+    ),
+    Mutant(
+        "audit-noted-cleared-unread",
+        "a mark goes with what is noted beside it, and whoever clears it has not read that",
+        [Swap(f"{MONGO}/clearing.py", "_those", '{LOG: {"$exists": False}}', "{}")],
+        [f"{NOTED}::test_who_has_not_read_what_is_noted_leaves_the_mark"],
+    ),
+    Mutant(
+        "audit-noted-not-entered",
+        "who clears a mark does not write down what is noted beside it",
+        [Swap("syncline/relay/documents/carrying.py", "Carrier._tell", "await log.enter(collection, noted)", "pass")],
+        [f"{NOTED}::test_who_clears_a_mark_writes_down_what_is_noted"],
+    ),
+    Mutant(
+        "audit-noted-dropped-by-a-replacement",
+        "a document that is replaced loses what was noted in it",
+        [Swap("syncline/capture/documents/updates.py", "replacement", "drawn(mark=mark) | LOGGED", "drawn(mark=mark)")],
+        [f"{NOTED}::test_whoever_writes_over_it_keeps_what_is_noted"],
+    ),
+    Mutant(
+        "audit-noted-dropped-by-a-tombstone",
+        "a document that is deleted loses what was noted in it",
+        [
+            Swap(
+                "syncline/capture/documents/updates.py",
+                "tombstone",
+                "drawn(deleted=True, mark=mark) | LOGGED",
+                "drawn(deleted=True, mark=mark)",
+            )
+        ],
+        [f"{NOTED}::test_whoever_writes_over_it_keeps_what_is_noted"],
+    ),
+    Mutant(
+        "audit-noted-dropped-by-a-merge",
+        "a document that is written again loses what was noted in it",
+        [Swap("syncline/capture/documents/updates.py", "merged", "drawn(mark=mark) | LOGGED", "drawn(mark=mark)")],
+        [f"{NOTED}::test_whoever_writes_over_it_keeps_what_is_noted"],
+    ),
+    Mutant(
+        "audit-noted-taken-out-before-the-log-has-it",
+        "a process takes out of a document what it has not written down",
+        [
+            Swap(
+                "syncline/phases/dual_write/audit.py",
+                "AuditedWrites._tell_some",
+                "await self._log.enter(collection, some)",
+                "pass",
+            )
+        ],
+        [f"{NOTED}::test_a_process_takes_out_its_own_and_no_other"],
+    ),
+    Mutant(
+        "audit-noted-of-others-taken-out",
+        "a process takes out of a document what others have noted",
+        [Swap(f"{MONGO}/noted.py", "taken_out", '{"$not": [{"$in": ["$$this.id", marks]}]}', "False")],
+        [f"{NOTED}::test_a_process_takes_out_its_own_and_no_other"],
+    ),
+    Mutant(
+        "audit-noted-without-bound",
+        "what is noted in a document grows without end",
+        [Swap(f"{MONGO}/document_writes.py", "_noting", "ROOM", "{}")],
+        [f"{NOTED}::test_a_document_that_is_full_is_written_after_the_log"],
+    ),
+    Mutant(
+        "gate-counts-what-was-not-written",
+        "an update that finds no document counts as a write: its unit is not run again on the other side",
+        [Swap("syncline/capture/documents/gate.py", "passing", "if passage.wrote: ...", "if True: ...")],
+        ["tests/unit/test_write_gate.py::test_what_has_certainly_written_nothing_is_no_write_of_its_unit"],
+    ),
+    Mutant(
+        "audit-noted-erased",
+        "a document is erased with what was noted in it",
+        [Swap(f"{MONGO}/document_writes.py", "MongoDocumentWrites.erase", '{"$exists": False}', '{"$ne": 0}')],
+        [f"{NOTED}::test_an_erasure_writes_down_what_is_noted_first"],
+    ),
+    Mutant(
+        "audit-noted-forgotten-when-it-is-not-carried",
+        "an update that PostgreSQL lacks stands in its document alone",
+        [
+            Swap(
+                "syncline/phases/dual_write/service.py",
+                "AsyncDualWriteService._done",
+                "parts.audited.enter(one.collection, document)",
+                "pass",
+            )
+        ],
+        [f"{NOTED}::test_an_update_is_one_write_and_in_the_log_soon_after"],
     ),
     Mutant(
         "audit-before-of-somebody-else",

@@ -9,7 +9,7 @@ import pytest
 from pymongo.errors import BulkWriteError
 
 from syncline.capture.documents.field import FIELD, drawn, under
-from syncline.capture.documents.gate import passing
+from syncline.capture.documents.gate import one_unit, passing
 from syncline.capture.documents.updates import inserted, marked_update, merged, replacement, tombstone
 from syncline.clock import boottime
 from syncline.config.documents import Documents
@@ -141,6 +141,13 @@ async def test_a_unit_of_which_something_is_written_is_not_run_again():
     with pytest.raises(UnknownOutcomeError, match="writes of one unit"):
         await arun(Phases(), "tasks", awork)
     assert len(gates) == 2
+
+
+def test_what_has_certainly_written_nothing_is_no_write_of_its_unit():
+    gate = Gate()
+    with one_unit() as unit, passing(gate, "tasks") as passage:
+        passage.wrote = gate.is_open = False
+    assert unit.writes == 0
 
 
 async def test_a_unit_counts_what_units_within_it_have_written():

@@ -15,6 +15,7 @@ from pymongo.read_concern import ReadConcern
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
 from syncline.config.urls import database_of
+from syncline.engines.mongo.intents import MongoIntentLog
 from syncline.engines.mongo.marked import MongoMarkedDocuments
 from syncline.engines.postgres.documents.versions import VersionedRows
 from syncline.errors import ConfigError, SynclineError
@@ -69,7 +70,8 @@ class DocumentLink:
         self, *, batch: int = BATCH, told: Callable[[Tally | SynclineError], None] = lambda _: None
     ) -> DocumentPump:
         """Make a pump over all collections; it uses ``rows``."""
-        return DocumentPump(self.source, self.rows, self.collections, batch=batch, told=told)
+        log = MongoIntentLog(self.database)
+        return DocumentPump(self.source, self.rows, self.collections, batch=batch, told=told, log=log)
 
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[DocumentLink]:

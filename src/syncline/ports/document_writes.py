@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from syncline.errors import SynclineError
-from syncline.ports.documents import MarkedDocument, Standing
+from syncline.ports.documents import MarkedDocument, Noted, Standing
 
 
 class Action(StrEnum):
@@ -123,6 +123,17 @@ class IntentLog(Protocol):
         """Write down, by mark, what became of operations, with the reason; nobody is overruled who knows better."""
         ...
 
+    async def enter(self, collection: str, noted: Sequence[tuple[Any, Noted]], *, done: bool = True) -> None:
+        """Write updates down that stand in their documents, each with the document's ``_id``; again, nothing changes.
+
+        Args:
+            collection: that of the documents.
+            noted: the updates.
+            done: otherwise nobody has said yet what became of them.
+
+        """
+        ...
+
     async def open(self, older: timedelta, limit: int) -> Sequence[OpenIntent]:
         """List operations that were begun so long ago, and have no end."""
         ...
@@ -160,6 +171,30 @@ class WritableDocuments(Protocol):
         """
         ...
 
+    async def update_noted(self, collection: str, write: Write, noted: Noted) -> MarkedDocument | None:
+        """Update a document, and note the update in it, by one write.
+
+        Returns:
+            What is there now. None: there is no such document, or it cannot be done so; nothing is written.
+
+        Raises:
+            SourceUnavailableError, RefusedDocumentError: as ``write``.
+
+        """
+        ...
+
+    async def update_noted_alone(self, collection: str, write: Write, noted: Noted) -> bool:
+        """Do the same; tell only whether it was done."""
+        ...
+
+    async def noted(self, collection: str, id_: Any) -> Sequence[Noted]:
+        """Read what is noted in a document."""
+        ...
+
+    async def forget_noted(self, collection: str, noted: Sequence[tuple[Any, Noted]]) -> None:
+        """Take out of documents what the log of operations has."""
+        ...
+
     async def write_many(self, collection: str, writes: Sequence[Write]) -> Sequence[Written | SynclineError | None]:
         """Write documents of different keys in one bulk write.
 
@@ -174,6 +209,8 @@ class WritableDocuments(Protocol):
 
     async def erase(self, collection: str, id_: Any, *, over: int | None = None) -> bool:
         """Delete without a tombstone, where no other side has the document; tell whether there was one.
+
+        One in which something is noted stays.
 
         Args:
             collection: its name.

@@ -16,6 +16,17 @@ from syncline.model.strict_bson import encoded
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """An update that was done, as its document has it until it is in the log of operations."""
+
+    mark: str
+    actor: str | None
+    fields: Sequence[str]
+    """The names of what was set."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class MarkedDocument:
     """A document that the other side may lack, as it was read."""
 
@@ -28,6 +39,8 @@ class MarkedDocument:
     """The document as it is stored, without our field; empty where ``fields`` says all of it."""
     fields: dict[str, Any] | None = field(default=None, repr=False)
     """The document as the driver decodes it, where encoding it again gives what is stored."""
+    noted: tuple[Noted, ...] = ()
+    """What the log of operations may lack: it goes with the mark."""
 
     @property
     def body(self) -> bytes:
@@ -96,8 +109,9 @@ class MarkedDocuments(Protocol):
         ...
 
     async def clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
-        """Take the marks away, and tombstones, where the mark is still the one that was read.
+        """Take the marks away, and tombstones, where the mark is still the one that was read, with what is noted there.
 
+        What is noted in a document was written down before; of which more is noted than was read keeps its mark.
         A tombstone may stay, without its mark; see ``remove_tombstones``.
         """
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.model.documents.scope import Action, DocumentScope
-from tests.model.documents.state import FLOOR, NO_FIELD, Carrier, Document, Event, Row, State, clock, marked
+from tests.model.documents.state import FLOOR, NO_FIELD, Carrier, Document, Event, Row, State, clock, entered, marked
 
 
 def drawn(scope: DocumentScope, state: State, above: int) -> int:
@@ -20,7 +20,8 @@ def fresh(scope: DocumentScope, state: State, before: Document | None) -> tuple[
 
 def carrier_of(state: State, document: Document) -> Carrier:
     """Take a document along as it is."""
-    return Carrier("put", state.link, document.mark, document.v, document.deleted, document.content)
+    put = Carrier("put", state.link, document.mark, document.v, document.deleted, document.content)
+    return put._replace(noted=document.noted)
 
 
 def relay(scope: DocumentScope, state: State) -> Action:
@@ -33,8 +34,11 @@ def relay(scope: DocumentScope, state: State) -> Action:
         adopted = document._replace(v=drawn(scope, state, document.v), mark=mark)
         yield ("the relay draws v{}", adopted.v), made._replace(document=adopted)
     elif len(state.carriers) < scope.carriers:
-        carriers = (*state.carriers, carrier_of(state, document))
-        yield ("the relay reads v{}", document.v), state._replace(carriers=carriers)
+        carrier = carrier_of(state, document)
+        yield ("the relay reads v{}", document.v), state._replace(carriers=(*state.carriers, carrier))
+        if document.noted:
+            blind = (*state.carriers, carrier._replace(noted=()))
+            yield ("the copier reads v{}, and not what is noted", document.v), state._replace(carriers=blind)
 
 
 def copier(scope: DocumentScope, state: State) -> Action:
@@ -98,8 +102,13 @@ def _clear(scope: DocumentScope, state: State, carrier: Carrier) -> tuple[str, S
         return "finds another mark", state
     if document.deleted != carrier.deleted:
         return "finds nothing to clear", state
+    if document.noted and not carrier.noted and scope.spares_noted:
+        return "leaves the mark: it has not read what is noted", state
+    if scope.enters:
+        state = entered(state, carrier.noted)
     if not document.deleted:
-        return "clears the mark", state._replace(document=document._replace(mark=0))
+        left = document._replace(mark=0, noted=())
+        return "enters what is noted, and clears the mark", state._replace(document=left)
     event = (Event(True, document.v),) if scope.stream else ()
     return "removes the tombstone", state._replace(document=None, events=(*state.events, *event))
 

@@ -19,7 +19,8 @@ class DocumentScope:
     about: str = ""
     writes: int = 3
     kinds: str = "piod"
-    """p: a pipeline (replace, upsert, insert onto a tombstone); i: a plain insert; o: operators; d: a delete."""
+    """p: a pipeline (replace, upsert, insert onto a tombstone); i: a plain insert; o: operators; d: a delete; n: a pipeline
+    that notes itself for the log of operations."""
     carriers: int = 2
     foreign: int = 0
     foreign_kinds: str = "crd"
@@ -60,6 +61,15 @@ class DocumentScope:
     """After a restore every document gets a new mark and a higher version."""
     sweep: str = "tombstone"
     """tombstone: a row without a document gets a tombstone in MongoDB; direct: it is deleted in PostgreSQL."""
+    # -- what is noted
+    enters: bool = True
+    """It is written into the log before it goes out of the document."""
+    keeps_noted: bool = True
+    """Pipelines keep it, and so do tombstones."""
+    spares_noted: bool = True
+    """A mark is not cleared by who has not read what is noted, and something is."""
+    takes_own: bool = True
+    """A process takes out what it has entered; otherwise all of it."""
     # -- operators
     floor: bool = True
     """A version below the floor counts as not drawn: who takes the mark draws it from the server's clock."""

@@ -10,6 +10,7 @@ WRITES = DocumentScope(about="pipelines, inserts, operators, deletes; 3 writes, 
 FOREIGN = DocumentScope(
     about="somebody who does not know of our field; verification", writes=2, foreign=1, foreign_kinds="crdt"
 )
+NOTED = DocumentScope(about="updates that note themselves", kinds="pnd")
 STREAM = replace(FOREIGN, about="likewise; a reader of change events", stream=True)
 SKEW = DocumentScope(about="the server's clock is set back", skew=1)
 COPY = DocumentScope(about="a copy beside writers", writes=2, copies=True)
@@ -21,6 +22,7 @@ SMALL: dict[str, DocumentScope] = {
     "documents: writes": WRITES,
     "documents: foreign": FOREIGN,
     "documents: stream": replace(STREAM, about="a reader of change events, 1 write", writes=1),
+    "documents: noted": NOTED,
     "documents: copy": COPY,
     "documents: clock": SKEW,
     "documents: purge": PURGE,
@@ -32,6 +34,7 @@ SMALL: dict[str, DocumentScope] = {
 LARGE: dict[str, DocumentScope] = {
     "documents: 4 writes": replace(WRITES, about="4 writes, 3 carriers", writes=4),
     "documents: 6 writes": DocumentScope(about="6 writes, 2 carriers", writes=6),
+    "documents: noted, 4 writes": replace(NOTED, about="4 writes of any kind", writes=4, kinds="pniod"),
     "documents: clock, 4 writes": replace(SKEW, about="the clock, 4 writes, 3 carriers", writes=4, carriers=3),
     "documents: clock and purge": replace(PURGE, about="the clock and a purge, 4 writes", skew=1, writes=4),
     "documents: PostgreSQL restored, 4 writes": replace(POSTGRES, about="4 writes", writes=4),
@@ -83,6 +86,10 @@ MUTANTS: dict[str, DocumentScope] = {
         "documents: the copy writes over": replace(COPY, copies_over=True),
         "documents: the copy is not fenced": replace(POSTGRES, kinds="pd", copies=True, fence=False),
         "documents: operators keep a mark": replace(WRITES, operators_mark="when missing"),
+        "documents: noted, and not entered": replace(NOTED, enters=False),
+        "documents: a pipeline drops what is noted": replace(NOTED, keeps_noted=False),
+        "documents: cleared by who has not read what is noted": replace(NOTED, spares_noted=False),
+        "documents: a process takes out what others noted": replace(NOTED, takes_own=False),
         "documents: operators match tombstones": replace(WRITES, spares_tombstones=False),
         "documents: an upsert leaves the tombstone": replace(WRITES, revives=False),
         "documents: delete events are passed over": replace(_DELETED, stream_deletes="nothing"),

@@ -21,6 +21,8 @@ class Document(NamedTuple):
     deleted: bool
     content: int
     """Ghost: the number of the write that made it."""
+    noted: tuple[int, ...] = ()
+    """The numbers of updates that the log of operations may lack."""
 
 
 class Row(NamedTuple):
@@ -44,6 +46,8 @@ class Carrier(NamedTuple):
     content: int
     by: int = 0
     """The version by which it was refused."""
+    noted: tuple[int, ...] = ()
+    """As it was read."""
 
 
 class Event(NamedTuple):
@@ -86,12 +90,21 @@ class State(NamedTuple):
     """Ghost: the highest write that readers of PostgreSQL have seen."""
     drawn: int = 0
     """Marks that were drawn."""
+    logged: tuple[int, ...] = ()
+    """What the log of operations has of the updates that were noted."""
+    owed: tuple[int, ...] = ()
+    """Ghost: what it must have, or the document."""
     broken: str = ""
 
 
 def marked(document: Document | None) -> bool:
     """Tell whether PostgreSQL may lack the document: it has a mark, or none of our fields."""
     return document is not None and (document.mark != 0 or document.v == NO_FIELD)
+
+
+def entered(state: State, noted: tuple[int, ...]) -> State:
+    """Write down what documents have noted; again, it changes nothing."""
+    return state._replace(logged=tuple(sorted({*state.logged, *noted})))
 
 
 def clock(state: State, skews: int) -> int:

@@ -54,6 +54,7 @@ class DocumentWorld:
         """Let everybody do whatever may come next."""
         for actions in (
             writers.application,
+            writers.process,
             writers.foreign,
             writers.reader,
             carriers.relay,
@@ -72,8 +73,13 @@ class DocumentWorld:
         """Say what a step has broken."""
         if after.broken:
             return after.broken
+        noted = after.document.noted if after.document else ()
+        if lost := {*after.owed} - {*after.logged} - {*noted}:
+            return f"neither the log nor the document has write {min(lost)}"
         if not writers.still(after):
             return ""
+        if missing := {*after.owed} - {*after.logged}:
+            return f"nothing is left to do, and the log has no write {min(missing)}"
         here = after.document.content if after.document and not after.document.deleted else 0
         there = after.row.content if after.row and not after.row.deleted else 0
         sides = [f"write {each}" if each else "nothing" for each in (here, there)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.model.documents.carriers import carrier_of, drawn, fresh
 from tests.model.documents.scope import Action, DocumentScope
-from tests.model.documents.state import FLOOR, NO_FIELD, Document, Event, State, clock, marked
+from tests.model.documents.state import FLOOR, NO_FIELD, Document, Event, State, clock, entered, marked
 
 
 def application(scope: DocumentScope, state: State) -> Action:
@@ -30,8 +30,13 @@ def _writes(scope: DocumentScope, state: State) -> Iterator[tuple[str, State]]:
     live = document is not None and not document.deleted
     made, mark = fresh(scope, state, document)
     before = document.v if document is not None else NO_FIELD
+    noted = document.noted if document is not None and scope.keeps_noted else ()
+    if "n" in scope.kinds and document is not None and live:
+        new = Document(drawn(scope, state, before), mark, False, number, (*document.noted, number))
+        owing = made._replace(document=new, owed=(*state.owed, number))
+        yield f"a pipeline makes v{new.v}, and notes it", owing
     if "p" in scope.kinds:
-        new = Document(drawn(scope, state, before), mark, False, number)
+        new = Document(drawn(scope, state, before), mark, False, number, noted)
         yield f"a pipeline makes v{new.v}", made._replace(document=new)
     if "i" in scope.kinds and document is None:
         low = 0 if scope.insert_clock == "none" else clock(state, scope.skew) - 20
@@ -40,7 +45,7 @@ def _writes(scope: DocumentScope, state: State) -> Iterator[tuple[str, State]]:
         yield from _operators(scope, state, made, mark)
     if "d" in scope.kinds and live:
         if scope.deletes == "tombstone":
-            new = Document(drawn(scope, state, before), mark, True, number)
+            new = Document(drawn(scope, state, before), mark, True, number, noted)
             yield f"a delete leaves the tombstone v{new.v}", made._replace(document=new)
         else:
             yield "a delete removes the document", state._replace(document=None)
@@ -54,7 +59,7 @@ def _operators(scope: DocumentScope, state: State, made: State, mark: int) -> It
         return
     if scope.operators_mark == "when missing" and document.mark:
         made, mark = state, document.mark
-    after = Document(max(document.v, 0) + step, mark, document.deleted, number)
+    after = Document(max(document.v, 0) + step, mark, document.deleted, number, document.noted)
     if not document.deleted:
         yield f"operators make v{after.v}", made._replace(document=after)
     elif not scope.spares_tombstones:
@@ -65,6 +70,16 @@ def _operators(scope: DocumentScope, state: State, made: State, mark: int) -> It
     else:
         broken = "a write that reported an upsert is in no document"
         yield "operators upsert onto a tombstone", made._replace(document=after, broken=broken)
+
+
+def process(scope: DocumentScope, state: State) -> Action:
+    """Enter what is noted, and take it out, as a process does a little later if it has not died."""
+    document = state.document
+    for number in document.noted if document is not None else ():
+        told = entered(state, (number,)) if scope.enters else state
+        rest = tuple(each for each in document.noted if each != number) if scope.takes_own else ()  # type: ignore[union-attr]
+        left = document._replace(noted=rest)  # type: ignore[union-attr]
+        yield ("the process enters write {}, and takes it out", number), told._replace(document=left)
 
 
 def foreign(scope: DocumentScope, state: State) -> Action:

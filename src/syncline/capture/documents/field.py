@@ -1,9 +1,10 @@
-"""Our field in a document: ``_sync {v, mark, deleted, c}``.
+"""Our field in a document: ``_sync {v, mark, deleted, log, c, t}``.
 
 ``v`` is the version: a pipeline draws max(v + 1, the server's clock in ms), operators add 1. A version below ``FLOOR``
 was not drawn from a clock: who takes the mark to the other side draws it first. ``mark`` is new with every write, and
 there while the other side may lack it. A tombstone has ``deleted``, until the other side has deleted too (and longer,
-without a mark, where the way back might still insert its document). ``c`` is the
+without a mark, where the way back might still insert its document). ``log`` has updates that are not in the audit log
+yet, each written by its own update; whoever replaces our field as a whole keeps it. ``c`` is the
 number of MongoDB's gate under which it was written, once there is one, and ``t`` the ticket of the way back.
 """
 
@@ -19,13 +20,16 @@ from bson import Int64, ObjectId
 from syncline.errors import UnmarkableError
 
 FIELD = "_sync"
-VERSION, MARK, DELETED, NUMBER, TICKET = "_sync.v", "_sync.mark", "_sync.deleted", "_sync.c", "_sync.t"
+VERSION, MARK, DELETED, LOG = "_sync.v", "_sync.mark", "_sync.deleted", "_sync.log"
+NUMBER, TICKET = "_sync.c", "_sync.t"
 FLOOR = 1 << 40
 """Of versions that a clock gave: it showed this in the year 2004."""
 LIVE: Mapping[str, Any] = {DELETED: {"$exists": False}}
 TOMBSTONE: Mapping[str, Any] = {DELETED: True}
 DRAWN: Mapping[str, Any] = {"$max": [{"$add": [{"$ifNull": [f"${VERSION}", 0]}, 1]}, {"$toLong": "$$NOW"}]}
 """The next version, in a pipeline."""
+LOGGED = {"log": f"${LOG}"}
+"""What is kept of our field where a pipeline replaces it; without it, nothing."""
 
 _number: ContextVar[int] = ContextVar("number of the gate", default=0)
 

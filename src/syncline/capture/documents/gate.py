@@ -86,25 +86,44 @@ class GateOf:
 
     def __init__(self, phases: Callable[[], object]) -> None:
         self._phases = phases
+        self._known: object = None
+        self._gate: WriteGate | None = None
+        self._waited_for: WaitedFor | None = None
+
+    def _look(self) -> None:
+        """See what the phases are; once, since it takes as long as asking them."""
+        phases = self._phases()
+        if phases is not self._known:
+            self._gate = phases if isinstance(phases, WriteGate) else None
+            self._waited_for = phases if isinstance(phases, WaitedFor) else None
+            self._known = phases
 
     def admitted(self, collection: str) -> int:
         """Give the number; see ``WriteGate.admitted``."""
-        phases = self._phases()
-        return phases.admitted(collection) if isinstance(phases, WriteGate) else 0
+        self._look()
+        return self._gate.admitted(collection) if self._gate is not None else 0
 
     def holds(self, collection: str, number: int) -> bool:
         """Tell whether that is so still."""
-        phases = self._phases()
-        return phases.holds(collection, number) if isinstance(phases, WriteGate) else True
+        self._look()
+        return self._gate.holds(collection, number) if self._gate is not None else True
 
     def writing(self, collection: str, number: int) -> AbstractContextManager[None]:
         """Have it wait for a block; see ``WaitedFor.writing``."""
-        phases = self._phases()
-        return phases.writing(collection, number) if isinstance(phases, WaitedFor) else nullcontext()
+        self._look()
+        return self._waited_for.writing(collection, number) if self._waited_for is not None else nullcontext()
+
+
+@dataclass(slots=True)
+class Passage:
+    """Writes that have passed a gate."""
+
+    wrote: bool = True
+    """Otherwise nothing is written, certainly, and what the gate says by now is of no interest."""
 
 
 @contextmanager
-def passing(gate: WriteGate | None, collection: str, *, many: bool = False) -> Iterator[None]:
+def passing(gate: WriteGate | None, collection: str, *, many: bool = False) -> Iterator[Passage]:
     """Pass the gate for writes of one collection, those of the block.
 
     Args:
@@ -118,15 +137,18 @@ def passing(gate: WriteGate | None, collection: str, *, many: bool = False) -> I
         UnmarkableError: there is no gate to ask, and MongoDB takes writes only of those who do.
 
     """
+    passage = Passage()
     if gate is None:
         with _without(collection):
-            yield
+            yield passage
         return
     number = gate.admitted(collection)
-    with gate.writing(collection, number) if isinstance(gate, WaitedFor) else nullcontext():
+    # A look at its type would take longer than all the rest.
+    writing: Callable[[str, int], AbstractContextManager[None]] | None = getattr(gate, "writing", None)
+    with writing(collection, number) if writing is not None else nullcontext():
         with under(number):
             try:
-                yield
+                yield passage
             except BulkWriteError as error:  # it tells what was written of many
                 _require_held(gate, collection, number, error)
                 raise
@@ -134,7 +156,8 @@ def passing(gate: WriteGate | None, collection: str, *, many: bool = False) -> I
                 if is_of_gate(error):
                     raise _refused(collection, many=many) from error
                 raise
-        _require_held(gate, collection, number)
+        if passage.wrote:
+            _require_held(gate, collection, number)
 
 
 @contextmanager

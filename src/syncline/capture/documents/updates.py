@@ -13,7 +13,17 @@ from typing import Any
 from bson import Decimal128, Int64, ObjectId, Timestamp
 
 from syncline.capture.documents.expressions import without_ours
-from syncline.capture.documents.field import DELETED, FIELD, MARK, VERSION, drawn, numbered, refuse_ours, undrawn
+from syncline.capture.documents.field import (
+    DELETED,
+    FIELD,
+    LOGGED,
+    MARK,
+    VERSION,
+    drawn,
+    numbered,
+    refuse_ours,
+    undrawn,
+)
 
 Pipeline = list[dict[str, Any]]
 
@@ -124,12 +134,18 @@ def _cuts(slice_: Any) -> bool:
 
 def replacement(document: Mapping[str, Any], *, mark: ObjectId | None = None) -> Pipeline:
     """Replace a document, or a tombstone, keeping what the version was."""
-    return [{"$replaceWith": {"$mergeObjects": [{"_id": "$_id"}, _body(document), {FIELD: drawn(mark=mark)}]}}]
+    ours = {FIELD: drawn(mark=mark) | LOGGED}
+    return [{"$replaceWith": {"$mergeObjects": [{"_id": "$_id"}, _body(document), ours]}}]
 
 
-def merged(fields: Mapping[str, Any], *, mark: ObjectId | None = None) -> Pipeline:
-    """Set fields at the top, by their names as they are; the others stay."""
-    return [{"$replaceWith": {"$mergeObjects": ["$$ROOT", _body(fields), {FIELD: drawn(mark=mark)}]}}]
+def merged(
+    fields: Mapping[str, Any], *, mark: ObjectId | None = None, noted: Mapping[str, Any] | None = None
+) -> Pipeline:
+    """Set fields at the top, by their names as they are; the others stay, and what is noted gets one more."""
+    ours = drawn(mark=mark) | LOGGED
+    if noted is not None:
+        ours["log"] = {"$concatArrays": [{"$ifNull": [ours["log"], []]}, [{"$literal": noted}]]}
+    return [{"$replaceWith": {"$mergeObjects": ["$$ROOT", _body(fields), {FIELD: ours}]}}]
 
 
 def _body(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +161,7 @@ def _of_now(value: Any) -> Any:
 
 def tombstone(fields: Mapping[str, Any] | None = None, *, mark: ObjectId | None = None) -> Pipeline:
     """Leave a tombstone until the other side has deleted too; ``fields`` are those of an upsert that follows."""
-    ours = {"_id": "$_id", FIELD: drawn(deleted=True) | ({"mark": mark} if mark else {})}
+    ours = {"_id": "$_id", FIELD: drawn(deleted=True, mark=mark) | LOGGED}
     return [{"$replaceWith": {"$mergeObjects": [{"$literal": dict(fields)}, ours]} if fields else ours}]
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
-from syncline.capture.documents.field import DELETED, FIELD, MARK, VERSION
+from syncline.capture.documents.field import DELETED, FIELD, LOG, MARK, VERSION
 from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.stored import RAW
 from syncline.errors import LostTokenError, SourceError
@@ -88,8 +88,9 @@ def _whole(collection: str, id_: Any, document: Mapping[str, Any], *, replaced: 
 
 
 def _updated(collection: str, id_: Any, description: Mapping[str, Any]) -> Change:
-    changed: Mapping[str, Any] = description.get("updatedFields") or {}
-    removed: Sequence[str] = description.get("removedFields") or ()
+    changed = {path: value for path, value in (description.get("updatedFields") or {}).items() if not _is_noted(path)}
+    removed = [path for path in description.get("removedFields") or () if not _is_noted(path)]
+    cut = [one for one in description.get("truncatedArrays") or () if not _is_noted(one["field"])]
     ours = changed.get(FIELD)
     whole = ours if isinstance(ours, Mapping) else {}
     version = _version(whole.get("v", changed.get(VERSION)))
@@ -98,8 +99,13 @@ def _updated(collection: str, id_: Any, description: Mapping[str, Any]) -> Chang
     live = bool(whole) or not {FIELD, DELETED}.isdisjoint(removed)
     if "mark" in whole or MARK in changed:
         return Change(Kind.NOTHING, collection, id_, version, live)
-    cleared = not changed and set(removed) <= {MARK} and not description.get("truncatedArrays")
+    cleared = not changed and set(removed) <= {MARK} and not cut
     return Change(Kind.NOTHING if cleared else Kind.MARK, collection, id_, version, live)
+
+
+def _is_noted(path: str) -> bool:
+    """Tell what is noted of operations: whoever notes one sets a mark, too."""
+    return path == LOG or path.startswith(f"{LOG}.")
 
 
 def _version(value: Any) -> int:

@@ -17,19 +17,20 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
-from syncline.capture.documents.field import DELETED, LIVE, MARK, NUMBER, TICKET, TOMBSTONE, VERSION
+from syncline.capture.documents.field import DELETED, LIVE, LOG, MARK, NUMBER, TICKET, TOMBSTONE, VERSION
 from syncline.capture.documents.validator import is_of_gate
 from syncline.engines.mongo import gates
 from syncline.engines.mongo.stored import sent
 from syncline.engines.mongo.writes import FORGETTABLE
+from syncline.model.strict_bson import encoded
 from syncline.ports.documents import MarkedDocument
 
 GRACE = timedelta(seconds=30)
 """So long a write of the way back may be under way."""
 _LOOK_SECONDS = 1.0
 """Between two looks how long ago a gate was opened."""
-_TOGETHER = 50
-"""So many marks are cleared by a statement: the server looks for each in a list of all."""
+_TOGETHER = 200
+"""So many marks are cleared by a statement; with more each costs as much."""
 BY_ID = "_id_"
 """Which index finds an ``_id`` and a mark: the server would try both, and a mark may be of many documents."""
 
@@ -69,8 +70,10 @@ class Clearing:
 
     async def _clear(self, collection: str, documents: Sequence[MarkedDocument]) -> None:
         number = self._numbers.get(collection, 0)
-        gone = _groups([one for one in documents if one.deleted])
-        live = _groups([one for one in documents if not one.deleted])
+        # One that was read twice has the later mark, or another.
+        newest = {encoded({"": one.id}): one for one in sorted(documents, key=lambda one: one.version)}
+        gone = _groups([one for one in newest.values() if one.deleted])
+        live = _groups([one for one in newest.values() if not one.deleted])
         settled = self._settled.get(collection, 0)
         writes = [_removing(group, settled) for group in gone] + [_clearing(group, number) for group in live]
         if not writes:
@@ -96,7 +99,10 @@ class Clearing:
 
 
 def _groups(documents: Sequence[MarkedDocument]) -> list[Sequence[MarkedDocument]]:
-    return [documents[at : at + _TOGETHER] for at in range(0, len(documents), _TOGETHER)]
+    """Part documents: those that go by a statement have something noted, or nothing."""
+    noted = [one for one in documents if one.noted]
+    kinds = [documents] if not noted else [noted, [one for one in documents if not one.noted]]
+    return [some[at : at + _TOGETHER] for some in kinds for at in range(0, len(some), _TOGETHER)]
 
 
 def _removing(tombstones: Sequence[MarkedDocument], settled: int) -> DeleteMany:
@@ -107,18 +113,23 @@ def _removing(tombstones: Sequence[MarkedDocument], settled: int) -> DeleteMany:
 def _clearing(documents: Sequence[MarkedDocument], number: int) -> UpdateMany:
     """Take the marks of documents away, or of tombstones; say a number of the gate where one is wanted."""
     kind = TOMBSTONE if documents[0].deleted else LIVE
-    cleared: dict[str, Any] = {"$unset": {MARK: ""}} | ({"$max": {NUMBER: Int64(number)}} if number else {})
+    gone = {MARK: "", LOG: ""} if documents[0].noted else {MARK: ""}
+    cleared: dict[str, Any] = {"$unset": gone} | ({"$max": {NUMBER: Int64(number)}} if number else {})
     return UpdateMany(sent({**_those(documents), **kind}), cleared, hint=BY_ID)
 
 
 def _those(documents: Sequence[MarkedDocument]) -> dict[str, Any]:
     """Find many with their marks by one statement: it costs a tenth of as many."""
+    unread = {} if documents[0].noted else {LOG: {"$exists": False}}  # who did not look for it must not lose it
     if len(documents) == 1:
-        return still(documents[0])
-    pairs = [[one.id, ObjectId(one.mark)] for one in documents]
+        return {**still(documents[0]), **unread}
+    ids, marks = [one.id for one in documents], [ObjectId(one.mark) for one in documents]
+    # The server looks a constant up in a hash table, and compares pairs one after the other.
+    read = {"$arrayElemAt": [{"$literal": marks}, {"$indexOfArray": [{"$literal": ids}, "$_id"]}]}
     return {
-        "_id": {"$in": [one.id for one in documents]},
-        "$expr": {"$setIsSubset": [[["$_id", f"${MARK}"]], {"$literal": pairs}]},
+        "_id": {"$in": ids},
+        **unread,
+        "$expr": {"$eq": [f"${MARK}", read]},
     }
 
 

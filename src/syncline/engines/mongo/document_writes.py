@@ -24,16 +24,18 @@ from pymongo.errors import (
     WriteError,
 )
 
-from syncline.capture.documents.field import FIELD, FLOOR, LIVE, MARK, TOMBSTONE, VERSION
+from syncline.capture.documents.field import FIELD, FLOOR, LIVE, LOG, MARK, TOMBSTONE, VERSION
 from syncline.capture.documents.gate import WriteGate, passing
 from syncline.capture.documents.indexes import MARKS
 from syncline.capture.documents.obstacles import DUPLICATE, no_room
 from syncline.capture.documents.updates import Pipeline, merged, replacement, tombstone
 from syncline.capture.documents.validator import is_refusal_of_gate
+from syncline.engines.mongo.clearing import BY_ID
 from syncline.engines.mongo.errors import is_servers_own
 from syncline.engines.mongo.marked import marked_document, translated
+from syncline.engines.mongo.noted import ROOM, entry, noted_in, taken_out
 from syncline.engines.mongo.waiting import Held, oldest
-from syncline.engines.mongo.writes import DURABLE
+from syncline.engines.mongo.writes import DURABLE, FORGETTABLE
 from syncline.errors import (
     GateClosedError,
     RefusedDocumentError,
@@ -43,12 +45,14 @@ from syncline.errors import (
 )
 from syncline.model.strict_bson import PLAIN, decoded, encoded
 from syncline.ports.document_writes import Action, Existing, Upsert, Write, Written
-from syncline.ports.documents import MarkedDocument, Standing
+from syncline.ports.documents import MarkedDocument, Noted, Standing
 
 _WRITTEN = PLAIN.with_options(document_class=RawBSONDocument)  # what comes back is not decoded: it may be anything
 _SMALL = 1024 * 1024
 """So many bytes of what is set: a command is a document, too."""
 _NO_SUCH_COMMAND = 59
+_TOGETHER = 100
+"""So many documents lose what is noted in them by one statement."""
 
 
 class MongoDocumentWrites:
@@ -76,19 +80,58 @@ class MongoDocumentWrites:
         """Find and modify; see ``WritableDocuments.write``."""
         with passing(self._gate, collection), refused(), no_duplicate(write) as there:
             which, update = statement(write)
-            command = {
-                "findAndModify": collection,
-                "query": which,
-                "update": update,
-                "new": True,
-                "upsert": write.action is Action.CREATE,
-                "writeConcern": DURABLE.document,
-            }
-            # The collection's method takes half as long again.
-            reply: Any = await self._database.command(command, codec_options=_WRITTEN)
+            found = await self._found(collection, which, update, upsert=write.action is Action.CREATE)
+        return marked_document(found) if not there.already and found is not None else None
+
+    async def _found(self, collection: str, which: Any, update: Any, *, upsert: bool = False) -> bytes | None:
+        """Find and modify one; give what it is now."""
+        command = {
+            "findAndModify": collection,
+            "query": which,
+            "update": update,
+            "new": True,
+            "upsert": upsert,
+            "writeConcern": DURABLE.document,
+        }
+        # The collection's method takes half as long again.
+        reply: Any = await self._database.command(command, codec_options=_WRITTEN)
+        _require_concern(reply)
+        return bytes(reply["value"].raw) if reply["value"] is not None else None
+
+    async def update_noted(self, collection: str, write: Write, noted: Noted) -> MarkedDocument | None:
+        """Find and modify, where there is room; see ``WritableDocuments.update_noted``."""
+        with passing(self._gate, collection) as passage, refused():
+            found = await self._found(collection, *_noting(write, noted))
+            passage.wrote = found is not None
+        return marked_document(found) if found is not None else None
+
+    async def update_noted_alone(self, collection: str, write: Write, noted: Noted) -> bool:
+        """Update, where there is room; see ``WritableDocuments.update_noted_alone``."""
+        with passing(self._gate, collection) as passage, refused():
+            which, update = _noting(write, noted)
+            updates = [{"q": which, "u": update}]
+            command = {"update": collection, "updates": updates, "writeConcern": DURABLE.document}
+            reply: Any = await self._database.command(command, codec_options=PLAIN)
+            for error in reply.get("writeErrors", ()):
+                raise WriteError(error["errmsg"], error["code"], error)
             _require_concern(reply)
-        found = None if there.already else reply["value"]
-        return marked_document(bytes(found.raw)) if found is not None else None
+            passage.wrote = bool(reply["n"])
+        return passage.wrote
+
+    async def forget_noted(self, collection: str, noted: Sequence[tuple[Any, Noted]]) -> None:
+        """Compare each with what is there; the marks stay."""
+        ours = self._database.get_collection(collection, write_concern=FORGETTABLE)
+        for start in range(0, len(noted), _TOGETHER):
+            which, update = taken_out(noted[start : start + _TOGETHER])
+            with translated():
+                await ours.update_many(which, update, hint=BY_ID)
+
+    async def noted(self, collection: str, id_: Any) -> Sequence[Noted]:
+        """Read what is noted in a document."""
+        with translated():
+            found = await self._collection(collection).find_one({"_id": {"$eq": id_}}, {LOG: 1})
+        ours = decoded(found.raw).get(FIELD) if found is not None else None
+        return noted_in(ours) if isinstance(ours, dict) else ()
 
     async def write_behind(self, collection: str, write: Write, first: Upsert) -> bool | None:
         """Write both in one command; see ``WritableDocuments.write_behind``."""
@@ -153,9 +196,11 @@ class MongoDocumentWrites:
             ]
 
     async def erase(self, collection: str, id_: Any, *, over: int | None = None) -> bool:
-        """Delete at once."""
+        """Delete at once, where nothing is noted."""
         with passing(self._gate, collection), refused():
-            done = await self._collection(collection).delete_one({"_id": {"$eq": id_}, **LIVE, **_at(over)})
+            done = await self._collection(collection).delete_one(
+                {"_id": {"$eq": id_}, **LIVE, **_at(over), LOG: {"$exists": False}}
+            )
         return bool(done.deleted_count)
 
     async def existing(self, collection: str, id_: Any) -> Existing | None:
@@ -207,6 +252,11 @@ def statement(write: Write) -> tuple[Mapping[str, Any], Pipeline]:
     if write.action is Action.UPDATE:
         return {**by_id, **LIVE}, merged(fields, mark=mark)
     return {**by_id, **LIVE}, tombstone(mark=mark)
+
+
+def _noting(write: Write, noted: Noted) -> tuple[Mapping[str, Any], Pipeline]:
+    fields = {name: value for name, value in write.fields.items() if name != "_id"}
+    return {"_id": {"$eq": write.id}, **LIVE, **ROOM}, merged(fields, mark=ObjectId(write.mark), noted=entry(noted))
 
 
 def _told(

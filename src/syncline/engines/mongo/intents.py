@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from bson import ObjectId
+from bson import Int64, ObjectId
+from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -14,13 +15,17 @@ from pymongo.errors import WriteError
 
 from syncline.engines.mongo.document_writes import refused
 from syncline.engines.mongo.marked import translated
+from syncline.engines.mongo.stored import sent
 from syncline.engines.mongo.writes import FORGETTABLE
 from syncline.model.strict_bson import AS_STORED, PLAIN, encoded
 from syncline.ports.document_writes import Action, Intent, IntentEnd, OpenIntent, Upsert
+from syncline.ports.documents import Noted
 
 NAME = "syncline_audit"
 _LARGEST = 12 * 1024 * 1024
 """Of the values of one operation; larger ones are left out."""
+_TOGETHER = 1000
+"""So many are entered by a command."""
 _SURE = [IntentEnd.DONE.value, IntentEnd.REFUSED.value]
 """Nobody overrules who has done it; he may overrule who has concluded."""
 _OPEN = {"outcome": IntentEnd.OPEN.value}
@@ -46,18 +51,15 @@ class MongoIntentLog:
         """Write them down, with the server's time."""
         with refused():
             if len(intents) == 1:
-                await self._begin_one(self.beginning(intents[0]))
+                first = self.beginning(intents[0])
+                await self._upsert([{"q": first.which, "u": first.change, "upsert": True}])
             else:
                 writes = [UpdateOne({"_id": ObjectId(one.mark)}, _begun(one), upsert=True) for one in intents]
                 await self._log.bulk_write(writes, ordered=False)
 
-    async def _begin_one(self, first: Upsert) -> None:
+    async def _upsert(self, updates: Sequence[Mapping[str, Any]]) -> None:
         """Send the command itself: the collection's method takes half as long again."""
-        command = {
-            "update": NAME,
-            "updates": [{"q": first.which, "u": first.change, "upsert": True}],
-            "writeConcern": FORGETTABLE.document,
-        }
+        command = {"update": NAME, "updates": updates, "ordered": False, "writeConcern": FORGETTABLE.document}
         reply: Any = await self._log.database.command(command, codec_options=PLAIN)
         for error in reply.get("writeErrors", ()):
             raise WriteError(error["errmsg"], error["code"], error)
@@ -77,6 +79,13 @@ class MongoIntentLog:
             with translated():
                 await self._log.update_many(which, [{"$set": outcome}])
 
+    async def enter(self, collection: str, noted: Sequence[tuple[Any, Noted]], *, done: bool = True) -> None:
+        """Upsert them; who has noted an update has done it, whatever others have concluded."""
+        with translated():
+            for start in range(0, len(noted), _TOGETHER):
+                some = noted[start : start + _TOGETHER]
+                await self._upsert([_entered(collection, id_, one, done=done) for id_, one in some])
+
     async def open(self, older: timedelta, limit: int) -> Sequence[OpenIntent]:
         """Find them by their index."""
         before = {"$expr": {"$lt": ["$at", {"$subtract": ["$$NOW", int(older.total_seconds() * 1000)]}]}}
@@ -90,6 +99,24 @@ class MongoIntentLog:
             )
             for one in found
         ]
+
+
+def _entered(collection: str, id_: Any, one: Noted, *, done: bool) -> RawBSONDocument:
+    begun = ObjectId(one.mark).generation_time  # in whole seconds: not later than it was
+    new = {
+        "actor": one.actor,
+        "action": Action.UPDATE.value,
+        "collection_name": collection,
+        "document_id": id_,
+        "fields": list(one.fields),
+        "at": one.at,
+        "version": Int64(begun.timestamp() * 1000),
+    }
+    told = {"outcome": IntentEnd.DONE.value, "reason": None}
+    change: dict[str, Any] = {"$setOnInsert": {**new, "outcome": IntentEnd.OPEN.value}}
+    if done:
+        change = {"$setOnInsert": new, "$set": told, "$currentDate": {"ended_at": True}}
+    return sent({"q": {"_id": ObjectId(one.mark)}, "u": change, "upsert": True})
 
 
 def _begun(one: Intent) -> list[dict[str, Any]]:

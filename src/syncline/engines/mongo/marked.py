@@ -36,11 +36,12 @@ from syncline.engines.mongo import gates
 from syncline.engines.mongo.clearing import BY_ID, GRACE, Clearing, still
 from syncline.engines.mongo.errors import RIGHTS, is_servers_own
 from syncline.engines.mongo.gates import Gate
+from syncline.engines.mongo.noted import noted_in
 from syncline.engines.mongo.stored import DECODED_OR_NOT, RAW, sent
 from syncline.engines.mongo.writes import DURABLE
 from syncline.errors import PrivilegeError, SourceError, SourceUnavailableError
 from syncline.model.strict_bson import AS_STORED, decoded, encoded, id_of, spans
-from syncline.ports.documents import MarkedDocument, Outcome
+from syncline.ports.documents import MarkedDocument, Noted, Outcome
 
 _NAME = FIELD.encode()
 _MARKED: Mapping[str, Any] = MappingProxyType({MARK: {"$exists": True}})
@@ -307,7 +308,8 @@ def _of_fields(fields: dict[str, Any]) -> MarkedDocument:
     ours, id_ = fields.pop(FIELD, None), fields["_id"]
     if type(ours) is not dict or type(ours.get("mark")) is not ObjectId or not isinstance(ours.get("v"), int):
         raise of_somebody_else(id_)
-    return MarkedDocument(id_, str(ours["mark"]), int(ours["v"]), "deleted" in ours, fields=fields)
+    noted = noted_in(ours) if "log" in ours else ()
+    return MarkedDocument(id_, str(ours["mark"]), int(ours["v"]), "deleted" in ours, fields=fields, noted=noted)
 
 
 def cut(batch: bytes) -> Iterator[bytes]:
@@ -325,8 +327,8 @@ def marked_document(raw: bytes) -> MarkedDocument:
         return _of_fields(found[0])
     body, ours = apart(raw)
     id_ = _id_of(body)
-    mark, version, deleted = _ours(id_, ours)
-    return MarkedDocument(id_, str(mark), version, deleted, body)
+    mark, version, deleted, noted = _ours(id_, ours)
+    return MarkedDocument(id_, str(mark), version, deleted, body, noted=noted)
 
 
 def apart(raw: bytes) -> tuple[bytes, bytes]:
@@ -359,7 +361,7 @@ def of_somebody_else(id_: Any) -> SourceError:
     )
 
 
-def _ours(id_: Any, raw: bytes) -> tuple[ObjectId, int, bool]:
+def _ours(id_: Any, raw: bytes) -> tuple[ObjectId, int, bool, tuple[Noted, ...]]:
     try:
         field = decoded(raw)
         mark, version = field["mark"], field["v"]
@@ -367,7 +369,7 @@ def _ours(id_: Any, raw: bytes) -> tuple[ObjectId, int, bool]:
         mark = version = None
     if not isinstance(mark, ObjectId) or not isinstance(version, int):
         raise of_somebody_else(id_)
-    return mark, int(version), "deleted" in field
+    return mark, int(version), "deleted" in field, noted_in(field)
 
 
 @contextmanager

@@ -16,11 +16,13 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from syncline.capture.documents import wrap
 from syncline.capture.documents.examination import Obstacle, obstacles
-from syncline.capture.documents.field import FIELD, LIVE, MARK, TOMBSTONE, VERSION, drawn, under
+from syncline.capture.documents.field import FIELD, LIVE, LOG, MARK, TOMBSTONE, VERSION, drawn, under
 from syncline.capture.documents.indexes import MARKS, UNMARKED
 from syncline.capture.documents.programs import arun
 from syncline.engines.mongo.gates import admitted
+from syncline.engines.mongo.intents import MongoIntentLog
 from syncline.engines.mongo.marked import translated
+from syncline.engines.mongo.noted import noted_in
 from syncline.engines.mongo.stored import RAW, sent
 from syncline.engines.mongo.waiting import Held, oldest
 from syncline.engines.mongo.writes import DURABLE
@@ -258,8 +260,16 @@ class MarkedDatabase:
             for name in (_UNMARKED, _MARKS):
                 if name in await ours.index_information():
                     await ours.drop_index(name)
+            await self._enter(collection)
             await ours.delete_many(dict(TOMBSTONE))
             return (await ours.update_many({FIELD: {"$exists": True}}, {"$unset": {FIELD: ""}})).modified_count
+
+    async def _enter(self, collection: str) -> None:
+        """Write down what documents have noted: who was killed could not."""
+        log, where = MongoIntentLog(self._database), self._database[collection].with_options(RAW)
+        async for found in where.find({LOG: {"$type": "array"}}, {LOG: 1}):
+            one = decoded(bytes(found.raw), AS_STORED)
+            await log.enter(collection, [(one["_id"], noted) for noted in noted_in(one[FIELD])])
 
     async def forget_identity(self) -> None:
         """Forget who it is."""

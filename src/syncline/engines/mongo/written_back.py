@@ -17,7 +17,7 @@ import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.collection import AsyncCollection
 
-from syncline.capture.documents.field import DELETED, DRAWN, FIELD, NUMBER, TICKET, VERSION
+from syncline.capture.documents.field import DELETED, DRAWN, FIELD, LOGGED, NUMBER, TICKET, VERSION
 from syncline.capture.documents.validator import is_refusal_of_gate
 from syncline.engines.mongo import errors as mongo_errors
 from syncline.engines.mongo.bson_order import order
@@ -237,7 +237,7 @@ class _Written:
 
     def update(self) -> dict[str, Any]:
         """Give the update; the document comes as a constant, so that values which begin with ``$`` stay values."""
-        ours: dict[str, Any] = {"v": DRAWN, "c": self.number, "t": self.state.ticket}
+        ours: dict[str, Any] = {"v": DRAWN, **LOGGED, "c": self.number, "t": self.state.ticket}
         if self.body is None:
             ours["deleted"] = True
         passes = [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from syncline.errors import RefusedDocumentError, SourceError, SynclineError
+from syncline.errors import RefusedDocumentError, SourceError, SynclineError, UnknownOutcomeError, UnmarkableError
 from syncline.ports.document_writes import (
     Action,
     Existing,
@@ -20,12 +22,13 @@ from syncline.ports.document_writes import (
     Write,
     Written,
 )
-from syncline.ports.documents import MarkedDocument
+from syncline.ports.documents import MarkedDocument, Noted
 
 T = TypeVar("T")
 _ACTOR: ContextVar[str | None] = ContextVar("syncline_actor", default=None)
 _TOGETHER_SECONDS = 0.25
-"""Outcomes are written so much later, together: nobody waits for them; one by one they cost as much as the write."""
+"""So much later outcomes are written, and what is noted in documents, together: nobody waits for them; one by one they
+cost as much as the write."""
 _TRIES = 100
 _MASKED = "***"
 
@@ -68,6 +71,10 @@ class AuditedWrites:
     def __init__(self, writes: WritableDocuments, log: IntentLog, rules: Mapping[str, AuditRule]) -> None:
         self._writes, self._log, self._rules = writes, log, rules
         self._ended: dict[str, tuple[IntentEnd, str | None]] = {}
+        self._noted: defaultdict[str, list[tuple[Any, Noted]]] = defaultdict(list)
+        """By collection, updates that were done and are noted in their documents, with the document's ``_id``."""
+        self._unknown: list[tuple[str, Any, Noted]] = []
+        """Those that may be done."""
         self._ending: asyncio.Task[None] | None = None
 
     def keeps_values(self, collection: str) -> bool:
@@ -86,8 +93,28 @@ class AuditedWrites:
         """
         return await self._over_what_was_read(collection, write, self._written)
 
+    async def write_carried(self, collection: str, write: Write) -> MarkedDocument | None:
+        """Write one that is carried now; whoever does enters what is noted in it, or has it done by ``enter``."""
+        noted = self._note(collection, write)
+        if noted is not None:
+            done = await self._noted_by(collection, write, noted, self._writes.update_noted)
+            if done is not None:
+                return done
+        return await self.write(collection, write)
+
+    def enter(self, collection: str, document: MarkedDocument) -> None:
+        """Have what is noted in a document entered soon: nobody else does it by now."""
+        if document.noted:
+            self._noted[collection] += [(document.id, one) for one in document.noted]
+            self._soon()
+
     async def write_alone(self, collection: str, write: Write) -> MarkedDocument | None:
         """Write one that nobody carries now: only its key and its mark are told of what is there then."""
+        noted = self._note(collection, write)
+        if noted is not None:
+            alone = await self._noted_by(collection, write, noted, self._writes.update_noted_alone)
+            if alone:
+                return MarkedDocument(write.id, write.mark, 0, deleted=False, noted=(noted,))
         rule, done = self._rule(collection), None
         if not rule.values:
             try:
@@ -100,6 +127,25 @@ class AuditedWrites:
             return await self.write(collection, write)
         self._end(write.mark, IntentEnd.DONE if done else IntentEnd.NOT_DONE)
         return MarkedDocument(write.id, write.mark, 0, write.action is Action.DELETE) if done else None
+
+    def _note(self, collection: str, write: Write) -> Noted | None:
+        """Say what an update notes in its document; None: the log is to have it before."""
+        if write.action is not Action.UPDATE or self.keeps_values(collection):
+            return None
+        return Noted(write.mark, actor(), [*write.fields], datetime.now(UTC))
+
+    async def _noted_by(
+        self, collection: str, write: Write, noted: Noted, do: Callable[[str, Write, Noted], Awaitable[T]]
+    ) -> T | None:
+        """Update a document, and note it there, by one write; what is false: it was not done."""
+        try:
+            return await do(collection, write, noted)
+        except (RefusedDocumentError, UnmarkableError):
+            return None  # nothing is written: the log has it then, with the reason
+        except (SourceError, UnknownOutcomeError, asyncio.CancelledError):
+            self._unknown.append((collection, write.id, noted))
+            self._soon()
+            raise
 
     async def _over_what_was_read(
         self, collection: str, write: Write, do: Callable[[str, Write], Awaitable[T | None]]
@@ -158,26 +204,51 @@ class AuditedWrites:
         return bool(await self._over_what_was_read(collection, write, self._erased))
 
     async def _erased(self, collection: str, write: Write) -> bool | None:
-        return await self._writes.erase(collection, write.id, over=write.over) or None
+        """Erase it when nothing is noted in it any more."""
+        while not (done := await self._writes.erase(collection, write.id, over=write.over)):
+            noted = [(write.id, one) for one in await self._writes.noted(collection, write.id)]
+            if not noted:
+                break
+            await self._log.enter(collection, noted)
+            await self._writes.forget_noted(collection, noted)
+        return done or None
 
     def _end(self, mark: str, end: IntentEnd, reason: str | None = None) -> None:
         self._ended[mark] = (end, reason)
+        self._soon()
+
+    def _soon(self) -> None:
         if self._ending is None or self._ending.done():
-            self._ending = asyncio.create_task(self._end_soon())
+            self._ending = asyncio.create_task(self._tell_soon())
 
-    async def _end_soon(self) -> None:
-        while self._ended:
+    @property
+    def _has_some(self) -> bool:
+        return bool(self._ended or self._noted or self._unknown)
+
+    async def _tell_soon(self) -> None:
+        while self._has_some:
             await asyncio.sleep(_TOGETHER_SECONDS)
-            await self._end_some()
+            await self._tell_some()
 
-    async def _end_some(self) -> None:
-        ended, self._ended = self._ended, {}
+    async def _tell_some(self) -> None:
+        """Write down what is known."""
+        ended, noted, unknown = self._ended, self._noted, self._unknown
+        self._ended, self._noted, self._unknown = {}, defaultdict(list), []
         try:
-            await self._log.end(ended)
+            if ended:
+                await self._log.end(ended)
+            for collection, id_, one in unknown:
+                await self._log.enter(collection, [(id_, one)], done=False)
+            for collection, some in noted.items():
+                await self._log.enter(collection, some)
+                await self._writes.forget_noted(collection, some)
         except SourceError:
-            return  # they stay open, and the worker finds out
-        except asyncio.CancelledError:
-            self._ended = ended | self._ended  # whoever closes does it again
+            return  # they stay open, or noted, and the worker finds out
+        except asyncio.CancelledError:  # whoever closes does it again
+            self._ended = ended | self._ended
+            self._unknown += unknown
+            for collection, some in noted.items():
+                self._noted[collection] += some
             raise
 
     async def close(self) -> None:
@@ -185,8 +256,8 @@ class AuditedWrites:
         if self._ending is not None:
             self._ending.cancel()
             await asyncio.gather(self._ending, return_exceptions=True)
-        if self._ended:
-            await self._end_some()
+        if self._has_some:
+            await self._tell_some()
 
 
 def _intent(collection: str, write: Write, rule: AuditRule, over: Existing | None) -> Intent:

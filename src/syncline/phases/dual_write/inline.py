@@ -17,6 +17,7 @@ from typing import Any
 
 from syncline.errors import SynclineError
 from syncline.model.strict_bson import encoded
+from syncline.ports.document_writes import IntentLog
 from syncline.ports.documents import DocumentRows, Fate, MarkedDocument, MarkedDocuments, Outcome
 from syncline.relay.documents.carrying import Carrier, Told
 
@@ -39,7 +40,8 @@ class _Job:
     documents: Sequence[MarkedDocument]
     number: int | None
     """The link's, of before the documents were written: those that were deleted and forgotten since are not."""
-    done: asyncio.Future[Outcomes]
+    done: asyncio.Future[Outcomes | None]
+    """None: nobody waits any more."""
 
 
 class InlinePart:
@@ -50,6 +52,7 @@ class InlinePart:
         sessions: each for one transaction at a time.
         deadline: how long a call waits.
         rejected: is told of each rejection.
+        log: of operations.
         require: of each session, raises where its PostgreSQL is not the one to which the documents go.
 
     """
@@ -61,12 +64,13 @@ class InlinePart:
         *,
         deadline: timedelta,
         rejected: Told,
+        log: IntentLog | None = None,
         require: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self._require = require
         self._deadline = deadline.total_seconds()
         self._source, self._sessions = source, sessions
-        self._carriers = [Carrier(source, rows, rejected=rejected) for rows in sessions]
+        self._carriers = [Carrier(source, rows, rejected=rejected, log=log, ends=False) for rows in sessions]
         self._number: int | None = None
         self._jobs: deque[_Job] = deque()
         self._free: deque[asyncio.Future[None]] = deque()
@@ -113,10 +117,16 @@ class InlinePart:
         if number is None or self._number is None or not documents:
             return {}
         job = self._ask(collection, documents, number)
-        if not await _within(job.done, self._deadline):
+        # One turn of the loop less than ``_within``: what is cancelled here is the caller's future alone.
+        limit = asyncio.get_running_loop().call_later(self._deadline, _expire, job.done)
+        try:
+            outcomes = await job.done
+        finally:
+            limit.cancel()
+        if outcomes is None:
             self._lost(f"it did not answer within {self._deadline * 1000:.0f} ms")
             return {}
-        return job.done.result()
+        return outcomes
 
     async def close(self) -> None:
         """Stop: what was not written stays marked."""
@@ -235,6 +245,11 @@ class InlinePart:
     async def _rest(self) -> None:
         await asyncio.sleep(self._pause)
         self._pause = min(self._pause * 2, _LONGEST_SECONDS)
+
+
+def _expire(done: asyncio.Future[Outcomes | None]) -> None:
+    if not done.done():
+        done.set_result(None)
 
 
 async def _within(future: asyncio.Future[Any], seconds: float, *, cancel: bool = False) -> bool:

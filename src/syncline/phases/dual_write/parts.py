@@ -27,7 +27,7 @@ from syncline.model.documents import DocumentMapping
 from syncline.phases.dual_write.audit import AuditedWrites, AuditRule
 from syncline.phases.dual_write.in_live import RowWrites
 from syncline.phases.dual_write.inline import InlinePart
-from syncline.ports.document_writes import WritableDocuments
+from syncline.ports.document_writes import IntentLog, WritableDocuments
 from syncline.ports.documents import Failure, Known, Trouble
 
 _ASK_SECONDS = 2.0
@@ -152,9 +152,10 @@ async def opened_parts(
     async with AsyncExitStack() as stack:
         link = await stack.enter_async_context(opened(documents))
         writes = MongoDocumentWrites(link.database, gate)
-        audited = AuditedWrites(writes, MongoIntentLog(link.database), rules)
+        log = MongoIntentLog(link.database)
+        audited = AuditedWrites(writes, log, rules)
         stack.push_async_callback(audited.close)
-        inline = await _inline(link, settings, stack)
+        inline = await _inline(link, settings, log, stack)
         rows = RowWrites(documents.url("target"), link.mappings, rules, sessions=settings.sessions)
         stack.push_async_callback(rows.close)
         failures, back = DocumentFailures(link.rows), ComingBack(link.rows.session)
@@ -162,7 +163,9 @@ async def opened_parts(
     raise AssertionError
 
 
-async def _inline(link: DocumentLink, settings: DualWriteSettings, stack: AsyncExitStack) -> InlinePart | None:
+async def _inline(
+    link: DocumentLink, settings: DualWriteSettings, log: IntentLog, stack: AsyncExitStack
+) -> InlinePart | None:
     if settings.deadline <= timedelta(0):
         return None
     links = [await stack.enter_async_context(link.apart()) for _ in range(settings.sessions)]
@@ -173,6 +176,7 @@ async def _inline(link: DocumentLink, settings: DualWriteSettings, stack: AsyncE
         [one.rows for one in links],
         deadline=settings.deadline,
         rejected=tell_rejections,
+        log=log,
         require=[partial(require_sides, one) for one in links],
     )
     stack.push_async_callback(inline.close)

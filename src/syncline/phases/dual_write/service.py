@@ -146,11 +146,13 @@ class AsyncDualWriteService:
             return await _without_other_side(parts, one.collection, write)
         number = await parts.inline.begin() if parts.inline is not None else None
         inline = parts.inline if parts.inline is not None and not parts.inline.is_open else None
-        written = parts.audited.write if inline is not None else parts.audited.write_alone
+        written = parts.audited.write_carried if inline is not None else parts.audited.write_alone
         document = await written(one.collection, write)
         if not parts.counters.count(document is not None) or document is None:
             return False
-        await self._carry(parts, inline, one.collection, [document], number)
+        outcomes = await self._carry(parts, inline, one.collection, [document], number)
+        if not any(each.fate is Fate.APPLIED for each in outcomes.values()):
+            parts.audited.enter(one.collection, document)
         return True
 
     async def _carry(

@@ -11,6 +11,7 @@ from typing import Any
 from syncline.capture.documents.field import MARK
 from syncline.documents.opening import DocumentLink
 from syncline.ending import end
+from syncline.engines.mongo.intents import MongoIntentLog
 from syncline.engines.mongo.marked import translated
 from syncline.errors import SwitchError, SynclineError
 from syncline.model.entity import TableName
@@ -61,7 +62,7 @@ class CollectionLink:
     ) -> None:
         self._collection, self._link, self._back = collection, link, back
         self._mongodb, self._postgresql, self._gates = mongodb, postgresql, gates
-        self._pump = DocumentPump(link.source, link.rows, [collection])
+        self._pump = DocumentPump(link.source, link.rows, [collection], log=MongoIntentLog(link.database))
         self._worker: tuple[Worker, asyncio.Task[None], Any] | None = None
 
     @property
