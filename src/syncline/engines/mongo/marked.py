@@ -193,6 +193,8 @@ class MongoMarkedDocuments:
 
     async def raise_above(self, collection: str, refused: Sequence[Outcome]) -> None:
         """Draw a version above the other side's, and a mark."""
+        if not refused:  # as nearly always: nobody is asked
+            return
         number = said((await self._gate(collection)).admitted)
         await self._write(
             collection,
