@@ -140,7 +140,12 @@ async def test_a_range_is_cut_within_its_bounds(link, monkeypatch):
 async def test_whoever_goes_on_after_a_failure_misses_nothing_and_counts_nothing_twice(
     link, monkeypatch, fails_at, width
 ):
+    wide = [f"{16 * number:024x}" for number in range(1, 10)]
+    await link.of("tasks").insert_many([{"_id": ObjectId(one)} for one in wide])
     expected = await planted(link, ["a text", "a row", "an element"])
+    for gap in (63, 111, 143):  # rows without a document, before each document at which a part ends
+        link.run(f"INSERT INTO postgres_tasks (mongo_id) VALUES ('{gap:024x}')")
+        expected["tasks", f"{gap:024x}"] = Kind.EXTRA
     one = await link.verified(size=10)
     cut_into(monkeypatch, 3)
     for name in ("SAVE_SECONDS", "SAVE_SHARE"):
