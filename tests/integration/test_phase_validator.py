@@ -76,7 +76,7 @@ async def test_it_admits_the_number_of_whoever_may_write_at_each_moment(stage, a
 
     def at_last(step: Step) -> None:
         if step is Step.CLOSE:
-            wrap(stage.bare).insert_one({"_id": "a", "n": 1})
+            wrap(stage.bare).replace_one({"_id": "a"}, {"n": 1}, upsert=True)  # it has its version already
 
     there = await stage.switch(POSTGRESQL, told=at_last)
     assert stage.rows_there() == {"a": 1}
