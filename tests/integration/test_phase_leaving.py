@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import psycopg
 import pytest
 
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.engines
 ROW = "INSERT INTO postgres_tasks (mongo_id, n) VALUES ('a', 1)"
 
 
-async def test_gates_and_the_way_back_go_and_everybody_may_write_the_rows(stage):
+async def test_gates_and_the_way_back_go_and_everybody_may_write_the_rows(stage, control):
     await stage.switch(POSTGRESQL)
     async with opened(stage.documents) as link:
         with pytest.raises(PhaseError, match="tasks is written in PostgreSQL"):
@@ -24,6 +26,10 @@ async def test_gates_and_the_way_back_go_and_everybody_may_write_the_rows(stage)
         await stage.switch(MONGODB)
         with pytest.raises(psycopg.Error, match="written on the other side"):
             stage.sql(ROW)
+        with pytest.raises(PhaseError, match="tasks is read from PostgreSQL") as refused:
+            await leftovers(stage.documents, link)
+        assert "syncline phase back tasks" in refused.value.hint
+        await asyncio.to_thread(lambda: control.take_back(control.backward(["tasks"], None)))
         found = await leftovers(stage.documents, link)
         assert found == Leftovers(["tasks"], captured=True)
         await leave(stage.documents, link, found)

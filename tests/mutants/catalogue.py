@@ -4777,6 +4777,19 @@ MUTANTS: Sequence[Mutant] = (
         ],
     ),
     Mutant(
+        "uninstalled-in-a-ramp",
+        "what carries documents is taken away while reads go to PostgreSQL",
+        [
+            Swap(
+                "syncline/phases/leaving.py",
+                "_require_left",
+                "if standing is not None and standing.phase is Phase.RAMP: ...",
+                "if False: ...",
+            )
+        ],
+        ["tests/integration/test_phase_leaving.py::test_gates_and_the_way_back_go_and_everybody_may_write_the_rows"],
+    ),
+    Mutant(
         "shadow-declares-nothing-in-a-project",
         "a ramp of a Django project begins though reading methods were never compared",
         [

@@ -46,7 +46,8 @@ async def leftovers(documents: Documents, link: DocumentLink) -> Leftovers:
     """Look at what is there; nothing is changed.
 
     Raises:
-        PhaseError: a collection is written in PostgreSQL, and MongoDB follows: its documents would be old from then on.
+        PhaseError: a collection is written in PostgreSQL, and MongoDB follows, or it is read from PostgreSQL in a ramp:
+            what is read would be old from then on.
 
     """
     mongodb = InMongoDB(documents.url("source"))
@@ -98,6 +99,11 @@ def _require_left(collections: Sequence[str], standings: Standings, gates: Mappi
             raise PhaseError(
                 f"{name} is written in PostgreSQL, and MongoDB follows by what would be removed",
                 hint=f"`syncline phase back {name}` first, or `syncline phase advance {name}` to complete",
+            )
+        if standing is not None and standing.phase is Phase.RAMP:
+            raise PhaseError(
+                f"{name} is read from PostgreSQL, to which nothing would be carried any more",
+                hint=f"`syncline phase back {name}` first: MongoDB answers then",
             )
 
 
