@@ -10,9 +10,11 @@ import pytest
 
 from syncline.engines.postgres.bounded import Bound
 from syncline.engines.postgres.plans import compile_plans
+from syncline.errors import SourceUnavailableError
 from syncline.ports import Excerpt
 from syncline.postgres.connection import connect
 from syncline.postgres.loaders import register_loaders
+from syncline.wiring import worker as wiring
 from tests.relay import Relay, relayed, until
 from tests.steps import Steps
 
@@ -100,6 +102,27 @@ def peak(pid: int) -> float:
     """Highest resident memory of a process, in megabytes."""
     (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
+
+
+async def test_without_room_for_one_more_connection_tasks_wait_and_all_else_goes_on(relay: Relay, monkeypatch) -> None:
+    held = "SELECT count(*) FROM syncline.notice WHERE name = 'TaskHeld' AND resolved_at IS NULL"
+    opened = wiring.opened_source
+
+    def refused(*_, **__):
+        raise SourceUnavailableError("sorry, too many clients already")
+
+    monkeypatch.setattr(wiring, "TASK_SECONDS", 0.05)
+    monkeypatch.setattr(wiring, "opened_source", refused)
+    relay.sql("INSERT INTO syncline.task (kind, entity, reason) VALUES ('backfill', 1, 'test')")
+    async with relay.worker():
+        await until(lambda: relay.value(held) == 1, what="it is said that the task waits")
+        relay.sql("INSERT INTO item VALUES (1, 'x')")
+        await relay.equal()
+        assert relay.counts()["task"]
+        monkeypatch.setattr(wiring, "opened_source", opened)
+        await relay.equal(tasks=True)
+        assert relay.value(held) == 0
+    assert relay.seen.outages == []
 
 
 async def test_states_that_do_not_fit_are_left_for_the_next_read(database):

@@ -18,6 +18,7 @@ from syncline.engines.postgres.target.target import SqlTarget
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import (
     ReverseServesError,
+    SourceUnavailableError,
     SynclineError,
     TargetUnavailableError,
     TaskDroppedError,
@@ -100,16 +101,27 @@ async def _tasks(settings: Settings, target: Target, source: Source, plans: Plan
     ``most_pause`` is that between two looks at last.
     """
     pause, runner = TASK_SECONDS, None
+    held = _Held(source)
     async with contextlib.AsyncExitStack() as connections:
         while True:
-            ran = None
+            ran, waiting = None, set[str]()
             try:
-                if await source.journal.tasks.find():
-                    runner = runner or await _runner(settings, target, source, plans, connections)
-                    ran = await runner.run_next()
-                else:
+                tasks = await source.journal.tasks.find()
+                waiting = {plans.by_id[task.entity].name for task in tasks if task.entity in plans.by_id}
+                if not waiting:
                     runner = None
                     await connections.aclose()
+                    await held.end()
+                elif runner is None:
+                    try:
+                        runner = await _runner(settings, target, source, plans, connections)
+                    except SourceUnavailableError as error:  # if it is away, that ends the pump by itself
+                        await connections.aclose()
+                        await held.tell(waiting, error)
+                    else:
+                        await held.end()
+                if runner is not None:
+                    ran = await runner.run_next()
                 if ran is not None:
                     for name in (Notice.TASK_FAILED, Notice.TASK_HELD):
                         await source.journal.notices.end(name, ran.entity)
@@ -118,11 +130,32 @@ async def _tasks(settings: Settings, target: Target, source: Source, plans: Plan
             except SynclineError as error:
                 if error.retryable:
                     raise
-                # It concerns one entity: the others go on.
-                await tell_failure(source, runner.entity if runner else "", error)
+                # It concerns one entity, and the others go on; or none can begin.
+                for entity in {runner.entity} if runner is not None and runner.entity else waiting:
+                    await tell_failure(source, entity, error)
             pause = min(pause * SLOWER, most_pause) if ran is None else TASK_SECONDS
             if ran is None:
                 await asyncio.sleep(pause)
+
+
+class _Held:
+    """Says of which entities tasks wait because the source has no connection left: all else goes on."""
+
+    def __init__(self, source: Source) -> None:
+        self._notices = source.journal.notices
+        self._entities: set[str] = set()
+
+    async def tell(self, entities: set[str], error: SynclineError) -> None:
+        """Leave the notices, once."""
+        for entity in entities - self._entities:
+            message = f"{entity}: a backfill or sweep waits for a connection to the source: {error.message}"
+            await self._notices.leave(Notice.TASK_HELD, "warning", message, entity=entity)
+        self._entities |= entities
+
+    async def end(self) -> None:
+        """End them."""
+        while self._entities:
+            await self._notices.end(Notice.TASK_HELD, self._entities.pop())
 
 
 async def _runner(
