@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from syncline.errors import ConfigError
 from syncline.relay import keeper as shipped
 from syncline.relay.keeper import Keeper
+from syncline.relay.rest import Rhythm
 
 OURS = SimpleNamespace(id=1, name="t", projection=SimpleNamespace(fingerprint="ours"))
 
@@ -48,6 +51,37 @@ async def test_only_what_another_worker_goes_on_to_say_ends_this_one() -> None:
     with pytest.raises(ConfigError, match="another mapping"):
         await _looks(keeper, source, "older")
     assert source.asked == ["backfill"]
+
+
+async def test_second_deletes_that_are_due_wait_for_no_long_pause_between_renewals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of many links renews every few seconds; a mass delete would be done again at a thousand a second."""
+    due, marked = 2 * shipped.PROMOTED + 1, []
+    hour = timedelta(hours=1)
+    rhythm = Rhythm(hour.total_seconds(), hour)
+
+    async def promote(limit: int) -> int:
+        marked.append(min(limit, due - sum(marked)))
+        if marked[-1] < limit:
+            keeper.stop()
+        return marked[-1]
+
+    async def renew(**_: object) -> None:
+        """Renew nothing."""
+
+    source: Any = Source()
+    source.waker, source.marks = None, SimpleNamespace(promote_deferred=promote)
+    leases: Any = SimpleNamespace(grown=0, renew=renew)
+    pump: Any = SimpleNamespace(in_flight=SimpleNamespace(lanes=0), wake=lambda: None)
+    rest: Any = SimpleNamespace(rhythm=lambda: rhythm, at_rest=None)
+    settings: Any = SimpleNamespace(worker=SimpleNamespace(renew=timedelta(seconds=0.01)))
+    nothing: Any = SimpleNamespace(by_id={}, problems={})
+    keeper = Keeper(source, nothing, nothing, leases, pump, settings=settings, compiled={}, rest=rest)
+    keeper._look_due = keeper._tables_due = keeper._housekeeping_due = float("inf")
+    monkeypatch.setattr(keeper, "_report", dict)
+    await asyncio.wait_for(keeper.run(), 30)
+    assert marked == [shipped.PROMOTED, shipped.PROMOTED, 1]
 
 
 def test_looks_are_as_often_as_noticing_within_seconds_needs() -> None:

@@ -24,6 +24,8 @@ LOOK_SHARE = 50.0
 """A look that takes long is taken less often."""
 TABLES_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 600.0
+PROMOTED = 5000
+"""Second deletes that a beat marks at most."""
 STAYS = 3
 """Looks at what other workers have compiled that must say the same."""
 
@@ -75,6 +77,8 @@ class Keeper:
         self._prepared = False
         self._rest = rest
         self._rhythm: Rhythm | None = None
+        self._more_due = False
+        """More second deletes may be due than the last beat has marked."""
         self._stopping = asyncio.Event()
         self._stirred = asyncio.Event()
         self._lookout = source.lookout(reinstall, stopped=plans.problems)
@@ -147,7 +151,7 @@ class Keeper:
             await self._beat(before.lease if before else None)
             self._rhythm = _quicker(before, self._rest.rhythm())  # the renewal may have met another worker
             self._pump.at_rest = self._rhythm is not None and self._rhythm is self._rest.at_rest
-            if self._rhythm is not None:
+            if self._rhythm is not None and not self._more_due:
                 due = time.monotonic() + self._rhythm.pause
 
     async def _stopped_within(self, seconds: float) -> bool:
@@ -166,7 +170,9 @@ class Keeper:
         waker = self._source.waker
         if waker is not None and (waker.has_lost_connection() or await self._wakes_nobody(waker)):
             self._pump.wake()  # no writer wakes it any more; its next read ends the session, or takes the wake lock
-        if await self._promote_deferred():
+        promoted = await self._promote_deferred()
+        self._more_due = promoted >= PROMOTED
+        if promoted:
             self._pump.wake()
             if waker is not None:
                 await waker.notify()  # they are of other workers' lanes, too
@@ -187,7 +193,7 @@ class Keeper:
     async def _promote_deferred(self) -> int:
         """Mark what is due for its second delete; a rule that somebody has put on the outbox stops nothing else."""
         try:
-            return await self._source.marks.promote_deferred()
+            return await self._source.marks.promote_deferred(PROMOTED)
         except SourceError as error:
             if not error.of_our_tables:
                 raise
