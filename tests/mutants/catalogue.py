@@ -3298,7 +3298,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "sweep-part-does-not-wait",
         "a part of a sweep does not wait for writes that are on their way",
-        [Swap("syncline/backfill/dividing.py", "sweeps.requested", "False", "True")],
+        [Swap("syncline/backfill/dividing.py", "sweeps.requested", "{}", "{'done': 0, 'marked': 0, 'foreign': 0}")],
         [f"{BACKFILL_PROCESSES}::test_each_part_of_a_sweep_waits_for_writes_that_are_on_their_way"],
     ),
     Mutant(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from syncline.backfill.marking import size_of
-from syncline.backfill.sweep import LANDED, id_to_text
+from syncline.backfill.sweep import AFTER, UNTIL, id_to_text
 from syncline.errors import TargetUnavailableError
 from syncline.ports import Marking, Plan, Target, Task, TaskKind
 from syncline.ports.tasks import WHERE
@@ -33,9 +33,8 @@ async def sweeps(
     async def requested() -> list[Task]:
         found = []
         for after, until in zip([None, *cuts], [*cuts, None], strict=True):
-            bounds = {name: text for name, text in (("after", after), ("until", until)) if text is not None}
-            progress = {"done": 0, "marked": 0, "foreign": 0, LANDED: False, **bounds}
-            found.append(await _asked(marking, TaskKind.SWEEP, plan, reason, options, progress))
+            bounds = {name: text for name, text in ((AFTER, after), (UNTIL, until)) if text is not None}
+            found.append(await _asked(marking, TaskKind.SWEEP, plan, reason, {**options, **bounds}, {}))
         return found
 
     return await marking.together(requested)

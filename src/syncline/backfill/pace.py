@@ -34,7 +34,7 @@ FEW = 50
 RATE = 10_000
 """Records a second by default: a machine that has room for the application has room for these."""
 CALM = timedelta(seconds=2)
-"""When nobody else has changed a record for so long, there is no application to leave room for."""
+"""When none of its changes was found waiting for so long, there is no application to leave room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Pace:
     rate: int | None = RATE
     """Records a second at most; ``None``: no limit."""
     calm: timedelta | None = None
-    """When nobody else has changed a record for so long, the rate does not hold until somebody does."""
+    """When no change was found waiting for so long, the rate does not hold until one is."""
     heeds_source: bool = True
     """Stand back while the source takes longer than usual."""
     pause: timedelta = timedelta(milliseconds=100)
@@ -112,7 +112,7 @@ class Pacer:
         self._behind = 0.0
         self._sharing = 1
         self._others = time.monotonic()
-        """When marks of changes were seen last, or the first look is yet to come."""
+        """When marks of changes were found waiting, or the first look is yet to come."""
 
     @property
     def _rate(self) -> int | None:

@@ -20,10 +20,11 @@ MAX_PAUSE_SECONDS = 10.0
 LOOK_SECONDS = 0.2
 PATIENCE = 20
 """Times the grace that a sweep waits for writes of live workers; an entity that is not served must not stop others."""
+AFTER, UNTIL = "after", "until"
+"""The options of a part: between which documents it is.
 
-
-LANDED = "landed"
-"""Whether writes that were on their way were waited for: of a part that begins behind another one it is said."""
+It has no progress until it has waited for writes, as any sweep; so a worker of an older release waits, too.
+"""
 
 
 class Sweep:
@@ -63,9 +64,9 @@ class Sweep:
             ClaimLostError: somebody else has the task, or it was cancelled.
 
         """
-        if not task.progress.get(LANDED, bool(task.progress)):
+        if not task.progress:
             await self._writes_landed(task)
-            task.progress = {"done": 0, "marked": 0, "foreign": 0} | task.progress | {LANDED: True}
+            task.progress = {"done": 0, "marked": 0, "foreign": 0}
         pause = 0.2
         while True:
             before = task.progress["done"]
@@ -91,9 +92,9 @@ class Sweep:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _walk(self, task: Task) -> None:
-        after = task.progress.get("after")
+        after = task.progress.get("after", task.options.get(AFTER))
         first = None if after is None else id_from_text(after)
-        until = id_from_text(task.progress["until"]) if "until" in task.progress else ...
+        until = id_from_text(task.options[UNTIL]) if UNTIL in task.options else ...
         size = self._pacer.size(PAGE)
         pages = self._target.walk(self._plan.entity, after=first, size=size, resume=after is not None, until=until)
         async for page in pages:
