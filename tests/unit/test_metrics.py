@@ -48,6 +48,7 @@ SNAPSHOT = Snapshot(
         "deferred_deletes": 3.0,
         "held_by_copy": 4.0,
         "tasks": 1.0,
+        "pending_entities": 0.0,
         "workers": 2.0,
     },
     {"owned": 60, "free": 4},
