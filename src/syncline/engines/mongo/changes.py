@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
-from syncline.capture.documents.field import DELETED, FIELD, LOG, MARK, VERSION
+from syncline.capture.documents.field import DELETED, FIELD, LOG, MARK, NUMBER, TICKET, VERSION
 from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.stored import RAW
 from syncline.errors import LostTokenError, SourceError
@@ -36,7 +36,7 @@ class Kind(StrEnum):
     """What an event asks for."""
 
     NOTHING = "nothing"
-    """It is marked, or its mark was cleared: by us, or by who writes through the wrapper."""
+    """It is marked, its mark was cleared, or the way back wrote it: by us, or by who writes through the wrapper."""
     MARK = "mark"
     """Somebody has written who does not mark."""
     TOMBSTONE = "tombstone"
@@ -97,9 +97,10 @@ def _updated(collection: str, id_: Any, description: Mapping[str, Any]) -> Chang
     if "deleted" in whole or DELETED in changed:
         return Change(Kind.TOMBSTONE, collection, id_, version)
     live = bool(whole) or not {FIELD, DELETED}.isdisjoint(removed)
-    if "mark" in whole or MARK in changed:
+    if {"mark", "t"} & whole.keys() or {MARK, TICKET} & changed.keys():  # nobody else changes a ticket
         return Change(Kind.NOTHING, collection, id_, version, live)
-    cleared = not changed and set(removed) <= {MARK} and not cut
+    # Where a validator wants the number of the gate, whoever clears a mark says it.
+    cleared = changed.keys() <= {NUMBER} and set(removed) <= {MARK} and not cut
     return Change(Kind.NOTHING if cleared else Kind.MARK, collection, id_, version, live)
 
 
