@@ -66,7 +66,7 @@ class WithCollMod:
         if self._mods.refusal is not None:
             raise self._mods.refusal
         self._mods.execute(self._database, command)
-        if len(command) > 1:
+        if "validator" in command:
             self._mods.after()
         return {"ok": 1.0}
 

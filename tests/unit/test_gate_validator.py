@@ -8,6 +8,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, WriteError
 from syncline.capture.documents.gate import passing
 from syncline.capture.documents.validator import Validator, is_of_gate, validator_in
 from syncline.engines.mongo.gates import Gate, gates_in
+from syncline.engines.mongo.validators import KeptBy, Validators
 from syncline.errors import GateClosedError, UnknownOutcomeError, UnmarkableError
 
 USERS = {"$jsonSchema": {"required": ["n"]}}
@@ -26,7 +27,9 @@ class Open:
 
 
 @pytest.mark.parametrize("rule", [{}, USERS, {"$and": [{"n": 1}, {"m": 2}]}])
-@pytest.mark.parametrize(("level", "action"), [("strict", "error"), ("moderate", "error"), ("strict", "warn")])
+@pytest.mark.parametrize(
+    ("level", "action"), [("strict", "error"), ("strict", "errorAndLog"), ("moderate", "error"), ("strict", "warn")]
+)
 def test_a_validator_of_the_users_own_is_kept_within_ours_and_put_back(rule, level, action):
     users = validator_in({"validator": rule, "validationLevel": level, "validationAction": action})
     assert users == Validator(rule, level, action, None)
@@ -36,6 +39,39 @@ def test_a_validator_of_the_users_own_is_kept_within_ours_and_put_back(rule, lev
     assert validator_in(ours.options) == ours
     back = Validator(ours.rule, ours.level, ours.action).options
     assert back == {"validator": rule, "validationLevel": level, "validationAction": action}
+
+
+@pytest.mark.parametrize(
+    ("level", "action", "refuses"),
+    [("strict", "error", True), ("strict", "errorAndLog", True), ("moderate", "errorAndLog", False)],
+)
+def test_a_rule_of_the_users_own_that_refuses_goes_on_refusing(level, action, refuses):
+    assert (USERS in Validator(USERS, level, action, 7).options["validator"]["$and"]) is refuses
+
+
+@pytest.mark.parametrize("code", [59, 115, 238])
+def test_a_server_without_collmod_says_so_in_several_ways(code):
+    class Without:
+        def command(self, command):
+            assert command["maxTimeMS"] == 500
+            raise OperationFailure("no such command", code)
+
+    assert Validators(Without()).kept_by("tasks") is KeptBy.NO_COMMAND
+
+
+def test_a_collmod_that_waits_for_a_lock_ends():
+    told = []
+
+    class Server:
+        def list_collections(self, **_):
+            return [{"name": "tasks"}]
+
+        def command(self, command):
+            told.append(command)
+            return {"ok": 1.0}
+
+    Validators(Server()).admit("tasks", 7)
+    assert told[0]["maxTimeMS"] == 500
 
 
 def test_a_collection_without_a_validator_gets_the_servers_defaults_back():

@@ -19,6 +19,7 @@ INVALID = 121
 _KEPT = "_sync.kept"
 """No document has this field: what is compared with it holds always, and says what is to be put back."""
 _STRICT, _ERROR = "strict", "error"
+_REFUSING = frozenset({_ERROR, "errorAndLog"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,7 @@ class Validator:
         parts: list[Mapping[str, Any]] = [{NUMBER: {"$eq": Int64(self.number)}}, kept]
         if self.rule:
             # One that only warns, or passes over documents that are invalid already, refuses nothing more here.
-            refuses = (self.level, self.action) == (_STRICT, _ERROR)
-            parts.append(self.rule if refuses else {"$or": [kept, self.rule]})
+            parts.append(self.rule if _refuses(self.level, self.action) else {"$or": [kept, self.rule]})
         return {"validator": {"$and": parts}, "validationLevel": _STRICT, "validationAction": _ERROR}
 
 
@@ -52,9 +52,13 @@ def validator_in(options: Mapping[str, Any]) -> Validator:
         return Validator(rule, options.get("validationLevel", _STRICT), options.get("validationAction", _ERROR))
     level, _, action = parts[1][_KEPT]["$ne"].partition("/")
     users = parts[2] if len(parts) > 2 else {}
-    if users and (level, action) != (_STRICT, _ERROR):
+    if users.get("$or", [None])[0] == parts[1]:
         users = users["$or"][1]
     return Validator(users, level, action, int(parts[0][NUMBER]["$eq"]))
+
+
+def _refuses(level: str, action: str) -> bool:
+    return level == _STRICT and action in _REFUSING
 
 
 def is_of_gate(error: BaseException | None) -> bool:

@@ -14,7 +14,14 @@ from pymongo.errors import OperationFailure, WriteConcernError
 from syncline.capture.documents.validator import Validator, validator_in
 from syncline.engines.mongo.errors import RIGHTS
 
-_NO_SUCH_COMMAND, _NO_SUCH_COLLECTION = 59, 26
+_NO_SUCH_COLLECTION = 26
+_NO_SUCH_COMMAND = frozenset({
+    59,  # CommandNotFound
+    115,  # CommandNotSupported
+    238,  # NotImplemented
+})  # fmt: skip
+_LIMIT_MS = 500
+"""So long a ``collMod`` may wait for the collection's lock: whoever writes waits behind it."""
 _CONCERN = {"w": "majority", "j": True}
 
 
@@ -35,12 +42,12 @@ async def kept_by(database: AsyncDatabase[Any], collection: str) -> KeptBy:
     return KeptBy.VALIDATOR
 
 
-def _unchanged(collection: str) -> dict[str, str]:
-    return {"collMod": collection}
+def _unchanged(collection: str) -> dict[str, Any]:
+    return {"collMod": collection, "maxTimeMS": _LIMIT_MS}
 
 
 def _judged(error: OperationFailure) -> KeptBy:
-    if error.code == _NO_SUCH_COMMAND:
+    if error.code in _NO_SUCH_COMMAND:
         return KeptBy.NO_COMMAND
     if error.code in RIGHTS:
         return KeptBy.NO_RIGHT
@@ -80,6 +87,7 @@ class Validators:
         """
         was = self.read([collection]).get(collection)
         options = replace(was or Validator({}), number=number).options
-        done = self._database.command({"collMod" if was else "create": collection, **options, "writeConcern": _CONCERN})
+        limits = {"writeConcern": _CONCERN, "maxTimeMS": _LIMIT_MS}
+        done = self._database.command({"collMod" if was else "create": collection, **options, **limits})
         if failed := done.get("writeConcernError"):
             raise WriteConcernError(failed.get("errmsg", ""), failed.get("code"), failed)
