@@ -19,7 +19,7 @@ from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.mongo.stored_marks import StoredMarks
 from syncline.engines.mongo.validators import KeptBy, Validators
-from syncline.errors import GateClosedError, SwitchAbortedError, SwitchError, UnmarkableError
+from syncline.errors import GateClosedError, SwitchAbortedError, SwitchError, SynclineError, UnmarkableError
 from syncline.phases import Phase
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.leaving import leave, leftovers
@@ -30,7 +30,7 @@ from syncline.phases.switching.watching import Watch
 from syncline.ports.document_writes import Action, Upsert, Write
 from syncline.split.switching.gate import Verb
 from syncline.split.switching.move import Step
-from tests.phase_switch import Application, switch_stage  # noqa: F401  fixtures
+from tests.phase_switch import Application, phase_control, switch_stage  # noqa: F401  fixtures
 from tests.relay import until
 from tests.with_collmod import collmods
 
@@ -190,7 +190,7 @@ async def test_without_postgresql_it_is_opened_under_a_number_that_was_drawn_bef
 
 @pytest.mark.parametrize(("level", "action"), [("strict", "error"), ("moderate", "warn")])
 async def test_the_users_own_validator_stays_and_is_as_before_when_ours_goes(
-    stage, application, mods, places, level, action
+    stage, application, mods, places, control, level, action
 ):
     options = {"validator": SMALL, "validationLevel": level, "validationAction": action}
     mods.execute(stage.bare.database, {"collMod": "tasks", **options})
@@ -202,6 +202,7 @@ async def test_the_users_own_validator_stays_and_is_as_before_when_ours_goes(
             with pytest.raises(WriteError, match="Document failed validation"):
                 wrap(stage.bare).insert_one({"_id": "large", "n": 1000})
         wrap(stage.bare).insert_one({"_id": "small", "n": 1})
+    await asyncio.to_thread(lambda: control.take_back(control.backward(["tasks"], None)))
     async with opened(stage.documents) as link:
         found = await leftovers(stage.documents, link)
         assert "take our validator from the collection tasks; your own is as it was" in found.summary
@@ -233,6 +234,78 @@ async def test_a_user_who_may_not_collmod_goes_by_leases_and_doctor_says_so(
         (found,) = await doctor.Doctor(link)._gate()
         assert (found.level, found.message) == (1, f"tasks: kept by {KeptBy.NO_RIGHT}")
         assert "dbAdmin" in found.fix
+
+
+async def test_doctor_says_where_a_validator_is_there_and_the_right_is_not(
+    stage, application, mods, places, monkeypatch
+):
+    await stage.switch(POSTGRESQL)
+    actions = ["find", "collMod"]
+
+    async def privileges(_):
+        of = {"resource": {"db": stage.bare.database.name, "collection": ""}, "actions": actions}
+        return {"authenticatedUsers": [{"user": "worker"}], "authenticatedUserPrivileges": [of]}
+
+    monkeypatch.setattr(MarkedDatabase, "privileges", privileges)
+    async with opened(stage.documents) as link:
+        (found,) = await doctor.Doctor(link)._gate()
+        assert (found.level, found.message) == (0, "tasks: kept by validator")
+        actions.remove("collMod")
+        (found,) = await doctor.Doctor(link)._gate()
+    assert (found.level, found.message) == (2, "tasks: kept by validator, which the user may not collMod")
+    assert "dbAdmin" in found.fix
+
+
+async def test_a_worker_without_the_right_closes_no_gate_that_it_could_not_open(
+    stage, application, mods, places, caplog
+):
+    await stage.switch(POSTGRESQL)
+    back = await stage.switch(MONGODB)
+    other = type(validator(stage))({}, number=1 << 40).options
+    mods.execute(stage.bare.database, {"collMod": "tasks", **other})
+    mods.refusal = OperationFailure("not authorized", 13)
+    watch = Watch(stage.documents, every=0.01)
+    task = asyncio.create_task(watch.run())
+    await until(lambda: "cannot be changed any more" in caplog.text)
+    watch.stop()
+    await task
+    assert stage.modes() == "al"
+    assert caplog.text.count("cannot be changed any more") == 1
+    mods.refusal = None
+    places[0].change("tasks", back.number + 1, Verb.CLOSE)
+    mods.refusal = OperationFailure("not authorized", 13)
+    with pytest.raises(SwitchError, match="cannot be changed any more"):
+        places[0].reopen("tasks")
+    assert places[0].read("tasks").number == back.number + 1, "no number is drawn"
+
+
+async def test_a_validator_that_could_not_be_taken_away_is_found_again(stage, application, mods, places):
+    gates_, mongodb = places
+    await stage.switch(POSTGRESQL)
+    await stage.switch(MONGODB)
+    mongodb.put({"tasks": Standing(Phase.OFF, 0.0, 99, datetime.now(UTC))})
+    mods.refusal = OperationFailure("not authorized", 13)
+    with pytest.raises(SynclineError, match="not authorized"):
+        gates_.without_validator("tasks")
+    assert not gates_.read("tasks").validated
+    assert gates_.needless(["tasks"]) == ["tasks"]
+    async with opened(stage.documents) as link:
+        assert (await leftovers(stage.documents, link)).validated == ("tasks",)
+    mods.refusal = None
+    assert gates_.without_validator("tasks")
+    assert gates_.needless(["tasks"]) == []
+    stage.bare.insert_one({"_id": "foreign", "n": 1})
+
+
+def test_no_validator_begins_while_a_process_runs_that_could_not_read_its_gate(stage, application, mods, places):
+    gates_, mongodb = places
+    number = gates_.read("tasks").number + 1
+    mongodb.beat("of this release", 1, 60.0)
+    there = stage.bare.database["syncline_phase_processes"]
+    there.insert_one({"_id": "of the one before", "number": 1, "gate": 0, "until": datetime.now(UTC) + timedelta(60)})
+    assert not gates_.change("tasks", number, Verb.CLOSE).validated
+    there.delete_one({"_id": "of the one before"})
+    assert gates_.change("tasks", number + 1, Verb.CLOSE).validated
 
 
 async def test_a_right_that_was_taken_away_is_named_before_anybody_is_refused(stage, application, mods, places):

@@ -5049,6 +5049,38 @@ MUTANTS: Sequence[Mutant] = (
         [f"{VALIDATED}::test_a_collmod_of_unknown_outcome_costs_its_number_and_one_that_comes_late_is_corrected"],
     ),
     Mutant(
+        "validators-left-behind",
+        "a validator that could not be taken away is not found again, and keeps everybody out",
+        [
+            Swap(
+                f"{SIDES}/gates_in_mongodb.py",
+                "GatesInMongoDB.validated",
+                "name in ours or gates.get(name, NEVER).validated",
+                "gates.get(name, NEVER).validated",
+            )
+        ],
+        [f"{VALIDATED}::test_a_validator_that_could_not_be_taken_away_is_found_again"],
+    ),
+    Mutant(
+        "closed-for-ever",
+        "a worker closes a gate whose validator it may not change",
+        [Swap(f"{SIDES}/watching.py", "Watch._doubt", "if not await self._may_change(name): ...", "if False: ...")],
+        [f"{VALIDATED}::test_a_worker_without_the_right_closes_no_gate_that_it_could_not_open"],
+    ),
+    Mutant(
+        "validators-before-all-can-read-them",
+        "a validator begins while a process runs that cannot read a gate with one",
+        [
+            Swap(
+                f"{SIDES}/gates_in_mongodb.py",
+                "GatesInMongoDB._may_be_shut",
+                "all(one.knows_validators for one in self._mongodb.processes())",
+                "True",
+            )
+        ],
+        [f"{VALIDATED}::test_no_validator_begins_while_a_process_runs_that_could_not_read_its_gate"],
+    ),
+    Mutant(
         "reopened-under-a-number-not-noted",
         "MongoDB is opened without PostgreSQL, and its validator admits the closing's number",
         [Swap(f"{SIDES}/gates_in_mongodb.py", "GatesInMongoDB.reopen", "self._drawn(collection, change)", "0")],

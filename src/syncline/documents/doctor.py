@@ -131,16 +131,30 @@ class Doctor:
         with translated():
             there = await gates.read(database)
             names = [name for name in self._link.collections if name in there and there[name].number]
-            kept = {name: await kept_by(database, name) for name in names if not there[name].validated}
-        found = [ok("gate", f"{name}: kept by {KeptBy.VALIDATOR}") for name in names if name not in kept]
+            validated = [name for name in names if there[name].validated]
+            kept = {name: await kept_by(database, name) for name in names if name not in validated}
+        fixed = await self._unchangeable(validated) if validated else []
+        fix = f'db.grantRolesToUser(USER, [{{role: "dbAdmin", db: "{database.name}"}}])'
+        found = [ok("gate", f"{name}: kept by {KeptBy.VALIDATOR}") for name in validated if name not in fixed]
+        for name in fixed:
+            what = f"{name}: kept by {KeptBy.VALIDATOR}, which the user may not collMod"
+            found.append(critical("gate", what, why="nothing there can change sides any more", fix=fix))
         for name, by in kept.items():
             if by is KeptBy.NO_RIGHT:
-                fix = f'db.grantRolesToUser(USER, [{{role: "dbAdmin", db: "{database.name}"}}])'
                 found.append(warning("gate", f"{name}: kept by {by}", why=_PAST, fix=fix))
             else:
                 by_next = f"{KeptBy.VALIDATOR} from the next change of sides on" if by is KeptBy.VALIDATOR else by
                 found.append(ok("gate", f"{name}: kept by {by_next}"))
         return found
+
+    async def _unchangeable(self, collections: Iterable[str]) -> list[str]:
+        """Name the collections where the user lacks ``collMod``, by his privileges: one that is tried takes a lock."""
+        status = await self._mongo.privileges()
+        if not status["authenticatedUsers"]:
+            return []
+        given, database = status["authenticatedUserPrivileges"], self._link.database.name
+        may = {"collMod", "anyAction"}
+        return [name for name in collections if may.isdisjoint(_actions(given, database, name))]
 
     async def _mongo_tls(self) -> list[Finding]:
         url = self._link.documents.url("source")

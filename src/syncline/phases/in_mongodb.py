@@ -227,7 +227,7 @@ class InMongoDB:
     def beat(self, process: str, number: int, lease_seconds: float, *, gate: int = 0) -> None:
         """Note what a process goes by, by the server's clock: the change of the phases, and that of the gates."""
         until = {"$add": ["$$NOW", int(lease_seconds * 1000)]}
-        noted = {"number": number, "gate": gate, "until": until}
+        noted = {"number": number, "gate": gate, "until": until, "validators": True}
         with _translated():
             self._processes.update_one({"_id": process}, [{"$set": noted}], upsert=True)
 
@@ -239,7 +239,10 @@ class InMongoDB:
         ]  # fmt: skip
         with _translated():
             found = self._processes.aggregate(pipeline).to_list()
-        return [Process(one["_id"], one["number"], one["left"] / 1000, one.get("gate", 0)) for one in found]
+        return [
+            Process(one["_id"], one["number"], one["left"] / 1000, one.get("gate", 0), one.get("validators", False))
+            for one in found
+        ]
 
     def leave(self, process: str) -> None:
         """Forget a process that ends."""

@@ -53,12 +53,12 @@ async def leftovers(documents: Documents, link: DocumentLink) -> Leftovers:
     mongodb = InMongoDB(documents.url("source"))
     try:
         standings, gates = await asked(mongodb.read_all)
+        validated = await asked(partial(GatesInMongoDB(mongodb).validated, link.collections))
     finally:
         mongodb.close()
     _require_left(link.collections, standings, gates)
     found = await _guarded(documents, link.collections)
     installed = await WayBack(documents, MongoBackGate(link.database)).is_installed()
-    validated = [name for name in link.collections if name in gates and gates[name].validated]
     return Leftovers(found, installed, tuple(validated))
 
 

@@ -99,6 +99,8 @@ class Process:
     """How long its lease still holds."""
     gate: int = 0
     """The change of MongoDB's gates that it goes by, where that was asked."""
+    knows_validators: bool = False
+    """It can read a gate that has a validator, which releases before this cannot."""
 
 
 class Place(Protocol):

@@ -98,13 +98,24 @@ class GatesInMongoDB:
             self._mongodb.admit(collection, number)
 
     def _may_be_shut(self, collection: str, gate: Gate) -> bool:
-        kept = self._mongodb.kept_by(collection)
-        if gate.validated and kept is not KeptBy.VALIDATOR:
+        if gate.validated:
+            self.require_changeable(collection)
+            return True
+        known = all(one.knows_validators for one in self._mongodb.processes())
+        return known and self._mongodb.kept_by(collection) is KeptBy.VALIDATOR
+
+    def require_changeable(self, collection: str) -> None:
+        """See that the validator of a collection can be changed; nothing is.
+
+        Raises:
+            SwitchError: it cannot.
+
+        """
+        if (kept := self._mongodb.kept_by(collection)) is not KeptBy.VALIDATOR:
             raise SwitchError(
                 f"the validator of {collection} cannot be changed any more ({kept})",
                 hint="give MongoDB's user the action collMod (the role dbAdmin has it)",
             )
-        return kept is KeptBy.VALIDATOR
 
     def unmatched(self, collections: Sequence[str]) -> Mapping[str, Gate]:
         """Find the gates whose validator does not admit what they say: somebody else changed it, or one came late."""
@@ -125,20 +136,27 @@ class GatesInMongoDB:
 
         return self._changed(collection, after)
 
+    def validated(self, collections: Sequence[str]) -> Sequence[str]:
+        """Name the collections with a validator of ours, or whose gate says so.
+
+        A gate does not say so any more before its validator is taken away, which may fail: that is asked itself.
+        """
+        gates, found = self._mongodb.read_all()[1], self._mongodb.validators(collections) if collections else {}
+        ours = {name for name, validator in found.items() if validator.number is not None}
+        return [name for name in collections if name in ours or gates.get(name, NEVER).validated]
+
     def needless(self, collections: Sequence[str]) -> Sequence[str]:
         """Name the collections that are in the phase off, with a validator of ours: the step there was stopped."""
         standings, gates = self._mongodb.read_all()
-        return [
-            name
-            for name in collections
-            if name in gates and gates[name].validated and name in standings and standings[name].phase is Phase.OFF
-        ]
+        off = [name for name in collections if name in standings and standings[name].phase is Phase.OFF]
+        return self.validated([name for name in off if gates.get(name, NEVER).number])  # others never had one
 
     def without_validator(self, collection: str) -> bool:
         """Take our validator away, where there is one; the user's own is as it was before."""
-        if not self._mongodb.read_all()[1].get(collection, NEVER).validated:
+        if not self.validated([collection]):
             return False
-        self._changed(collection, lambda gate, _: replace(_there(gate, collection), validated=False))
+        if self._mongodb.read_all()[1].get(collection, NEVER).validated:
+            self._changed(collection, lambda gate, _: replace(_there(gate, collection), validated=False))
         self._mongodb.admit(collection, None)
         return True
 
@@ -182,6 +200,7 @@ class GatesInMongoDB:
 
         if not self.read(collection).validated:
             return 0
+        self.require_changeable(collection)  # before: the validator of before admits what the gate says
         number = gates_in(self._mongodb.replaced(after))[collection].number
         self._mongodb.admit(collection, number)
         return number

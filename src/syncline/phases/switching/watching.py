@@ -19,7 +19,7 @@ from syncline.engines.mongo.gates import APPLICATION, LINK, NOBODY, Gate
 from syncline.engines.mongo.marked import translated
 from syncline.engines.postgres.documents.coming_back import LINK as WAY_BACK
 from syncline.engines.postgres.documents.keys import key_text
-from syncline.errors import NamedDatabaseError, NamedDatabaseUnavailableError, NotMovingError
+from syncline.errors import NamedDatabaseError, NamedDatabaseUnavailableError, NotMovingError, SwitchError
 from syncline.model.link import entered
 from syncline.phases.in_mongodb import InMongoDB
 from syncline.phases.switching.closing import close_for_good
@@ -84,6 +84,8 @@ class Watch:
     ) -> None:
         self._documents, self._pause, self._every, self._told = documents, pause, every, told
         self._said = ""
+        self._unchangeable: set[str] = set()
+        """Collections of which it was said that their validator cannot be changed."""
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -136,13 +138,28 @@ class Watch:
         busy = {one.collection for one in found.unsettled} | {*found.unclosed}
         names = [name for name in link.collections if name not in busy]
         for name in await asked(lambda: self._gates.needless(names)):
-            await asked(partial(self._gates.without_validator, name))
+            if await self._may_change(name):
+                await asked(partial(self._gates.without_validator, name))
         for name, gate in (await asked(lambda: self._gates.unmatched(names))).items():
+            if not await self._may_change(name):
+                continue  # a gate that is closed could not be opened again
             _LOG.warning("the validator of %s does not admit what MongoDB's gate says: it is changed anew", name)
             if name in found.complete:
                 await asked(partial(self._gates.close_for_good, name))
             else:
                 await asked(partial(self._gates.doubt, name, gate.change))
+
+    async def _may_change(self, collection: str) -> bool:
+        """Tell whether the validator of a collection can be changed; say once that it cannot."""
+        try:
+            await asked(partial(self._gates.require_changeable, collection))
+        except SwitchError as error:
+            if collection not in self._unchangeable:
+                _LOG.error("%s (%s)", error.message, error.hint)
+            self._unchangeable.add(collection)
+            return False
+        self._unchangeable.discard(collection)
+        return True
 
     async def _finished(self, left: Unsettled) -> None:
         async with opened_switch(self._documents, left.collection) as move:
