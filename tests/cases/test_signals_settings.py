@@ -52,7 +52,7 @@ def test_the_settings_that_a_worker_logs_are_spelt_as_in_the_file() -> None:
 def test_flags_win_over_the_log_settings(flags, level, format_, monkeypatch, tmp_path) -> None:
     ran = []
 
-    async def remember(links, **_):
+    async def remember(_, links, **__):
         ran.extend(one.log for one in links)
 
     monkeypatch.setattr(cli, "_worker", remember)

@@ -1873,7 +1873,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "crowd-for-ever",
         "an entity whose records can be written again stays apart",
-        [Swap(f"{RELAY}/apart.py", "Crowds.leave", "not _is_crowd(group.unwritten, group.served)", "False")],
+        [Swap(f"{RELAY}/apart.py", "Crowds.leave", "group.unwritten <= SHARE * group.served", "False")],
         [f"{CROWDS}::test_an_entity_whose_records_can_be_written_again_goes_with_the_others"],
     ),
     Mutant(

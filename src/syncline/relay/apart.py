@@ -93,8 +93,8 @@ class Crowds:
             self._entities.update(e for e, count in unwritten if _is_crowd(count, len(touched[e].hints)))
 
     def leave(self, group: Apart) -> None:
-        """Let an entity back among the others when nearly all of its group could be written."""
-        if not _is_crowd(group.unwritten, group.served):
+        """Let an entity back among the others when nearly all of its group could be written, however few these were."""
+        if group.unwritten <= SHARE * group.served:
             self._entities.discard(group.plan.id)
 
 
