@@ -128,6 +128,14 @@ async def unmarked(stage: DualStage) -> None:
             await asyncio.sleep(0.005)
 
 
+async def waiting(stage: DualStage, sessions: int) -> None:
+    """Wait until so many sessions of the stage's PostgreSQL wait for a lock."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with asyncio.timeout(30):
+        while stage.asked(waits) != [(sessions,)]:
+            await asyncio.sleep(0.005)
+
+
 @pytest.fixture(name="stage")
 async def dual_stage(mongo_url: str, mongo_db: str, database: str) -> AsyncIterator[DualStage]:
     """Both sides, ready; whoever imports it has it."""

@@ -18,7 +18,7 @@ from syncline.errors import RefusedDocumentError, SourceUnavailableError
 from syncline.ports.document_writes import Action, Write
 from syncline.ports.documents import Fate
 from syncline.relay.documents.recovery import forget, restored
-from tests.dual_write import dual_stage, unmarked  # noqa: F401  fixtures
+from tests.dual_write import dual_stage, unmarked, waiting  # noqa: F401  fixtures
 from tests.programs import DOCUMENT_LINKS
 
 pytestmark = DOCUMENT_LINKS
@@ -199,6 +199,31 @@ async def test_in_one_round_trip_a_late_state_is_not_written_over_a_newer_one(st
     assert (again.fate, again.already) == (Fate.APPLIED, True)
     assert (late.fate, late.version) == (Fate.REFUSED, new.version)
     assert (await stage.there())[id_]["n"] == 2
+
+
+async def test_in_one_round_trip_what_is_overtaken_while_it_waits_is_not_written(stage):
+    id_ = ObjectId()
+    old, new = await stage.written(Action.CREATE, id_, n=1), await stage.written(Action.UPDATE, id_, n=2)
+    rows = stage.rows()
+    rows.at_once, number = True, await rows.number()
+    await rows.put("tasks", [old], number)
+    async with await psycopg.AsyncConnection.connect(stage.url) as other:
+        newer = "UPDATE syncline_documents.key_version SET version = %s, mark = %s"
+        await other.execute(newer, (new.version, new.mark))
+        await other.execute("UPDATE postgres_tasks SET n = 2")
+        late = asyncio.create_task(rows.put("tasks", [old], number))
+        await waiting(stage, 1)
+    (outcome,) = await late
+    assert (outcome.fate, outcome.version) == (Fate.REFUSED, new.version)
+    assert (await stage.there())[id_]["n"] == 2
+
+
+async def test_an_empty_id_is_told_as_written_already(stage):
+    document = await stage.written(Action.CREATE, "", n=1)
+    rows = stage.rows()
+    rows.at_once, number = True, await rows.number()
+    outcomes = [(await rows.put("tasks", [document], number))[0] for _ in range(2)]
+    assert [(one.fate, one.already) for one in outcomes] == [(Fate.APPLIED, False), (Fate.APPLIED, True)]
 
 
 async def test_what_was_deleted_and_forgotten_since_does_not_come_back_under_a_later_number(stage):

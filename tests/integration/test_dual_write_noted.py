@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from bson import ObjectId
 from pymongo import UpdateOne
@@ -23,7 +24,7 @@ from syncline.phases.dual_write.audit import AuditedWrites
 from syncline.ports.document_writes import Action, Write
 from syncline.ports.documents import Noted
 from syncline.relay.documents.pump import DocumentPump
-from tests.dual_write import DualStage, declared, dual_stage, unmarked  # noqa: F401  fixtures
+from tests.dual_write import DualStage, declared, dual_stage, unmarked, waiting  # noqa: F401  fixtures
 
 CARRIED = DualWriteSettings(enabled=True, deadline=timedelta(seconds=20))
 LEFT = DualWriteSettings(enabled=True, deadline=timedelta(0))
@@ -75,6 +76,27 @@ async def test_an_update_is_one_write_and_in_the_log_soon_after(stage, documents
     assert all(one["ended_at"] and one["at"] for one in entries)
     assert ("mark" in await ours(stage, id_)) == (settings is LEFT)
     assert (await stage.documents())[id_] == {"_id": id_, "title": "a", "n": 2}
+
+
+async def test_of_updates_in_one_transaction_each_is_in_the_log_whatever_became_of_the_others(stage, documents):
+    held, taken, refused = ObjectId(), ObjectId(), ObjectId()
+    async with AsyncDualWriteService(documents, settings=replace(CARRIED, sessions=1)) as service:
+        for id_, title in ((held, "a"), (taken, "b"), (refused, "c")):
+            await service.create_document("tasks", {"title": title}, id_)
+        parts = await service._open()
+        assert (parts.counters.inline, parts.counters.left) == (3, 0)
+        async with await psycopg.AsyncConnection.connect(stage.url) as other:
+            await other.execute("SELECT FROM postgres_tasks WHERE mongo_id = %s FOR UPDATE", (str(held),))
+            calls = [asyncio.create_task(service.update_document("tasks", held, {"n": 1}))]
+            await waiting(stage, 1)
+            for id_, fields in ((taken, {"n": 1}), (refused, {"title": "a"})):
+                calls.append(asyncio.create_task(service.update_document("tasks", id_, fields)))
+            async with asyncio.timeout(30):
+                while len(parts.inline._jobs) < 2:
+                    await asyncio.sleep(0.005)
+        assert await asyncio.gather(*calls) == [True] * 3
+        assert (parts.counters.inline, parts.counters.left) == (5, 1)
+    assert {(one[1], one[3]) for one in await logged(stage)} == {(id_, "done") for id_ in (held, taken, refused)}
 
 
 async def test_who_clears_a_mark_writes_down_what_is_noted(stage):

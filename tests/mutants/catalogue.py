@@ -5446,6 +5446,28 @@ MUTANTS: Sequence[Mutant] = (
         [f"{INLINE}::test_in_one_round_trip_a_late_state_is_not_written_over_a_newer_one"],
     ),
     Mutant(
+        "dual-write-at-once-over-what-was-just-committed",
+        "what is there already is looked for as it was before a newer write that was waited for",
+        [
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/versions.sql",
+                "take_all",
+                "OR (k.version = excluded.version AND k.mark = excluded.mark)",
+                "",
+            ),
+            Swap(
+                f"{ROWS_OF_DOCUMENTS}/versions.sql",
+                "take_all",
+                "(SELECT count(*) FROM took) =",
+                """(SELECT count(*) FROM took)
+                    + (SELECT count(*) FROM unnest(%(ids)s::text[], %(versions)s::bigint[]) AS u (id, version)
+                       JOIN syncline_documents.key_version AS k
+                         ON k.collection = %(collection)s AND k.mongo_id = u.id AND k.version = u.version) =""",
+            ),
+        ],
+        [f"{INLINE}::test_in_one_round_trip_what_is_overtaken_while_it_waits_is_not_written"],
+    ),
+    Mutant(
         "audit-without-an-intent",
         "an operation is done that was not written down before",
         [

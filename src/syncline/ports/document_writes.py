@@ -187,8 +187,8 @@ class WritableDocuments(Protocol):
         """Do the same; tell only whether it was done."""
         ...
 
-    async def noted(self, collection: str, id_: Any) -> Sequence[Noted]:
-        """Read what is noted in a document."""
+    async def noted(self, collection: str, id_: Any) -> Sequence[Noted] | None:
+        """Read what is noted in a document; None: there is none."""
         ...
 
     async def forget_noted(self, collection: str, noted: Sequence[tuple[Any, Noted]]) -> None:

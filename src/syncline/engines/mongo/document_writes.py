@@ -23,6 +23,7 @@ from pymongo.errors import (
     WriteConcernError,
     WriteError,
 )
+from pymongo.read_concern import ReadConcern
 
 from syncline.capture.documents.field import FIELD, FLOOR, LIVE, LOG, MARK, TOMBSTONE, VERSION
 from syncline.capture.documents.gate import WriteGate, passing
@@ -126,11 +127,14 @@ class MongoDocumentWrites:
             with translated():
                 await ours.update_many(which, update, hint=BY_ID)
 
-    async def noted(self, collection: str, id_: Any) -> Sequence[Noted]:
-        """Read what is noted in a document."""
+    async def noted(self, collection: str, id_: Any) -> Sequence[Noted] | None:
+        """Read what is noted in a document now, though a majority may not have it yet: a write sees that, too."""
+        now = self._collection(collection).with_options(read_concern=ReadConcern("local"))
         with translated():
-            found = await self._collection(collection).find_one({"_id": {"$eq": id_}}, {LOG: 1})
-        ours = decoded(found.raw).get(FIELD) if found is not None else None
+            found = await now.find_one({"_id": {"$eq": id_}}, {LOG: 1})
+        if found is None:
+            return None
+        ours = decoded(found.raw).get(FIELD)
         return noted_in(ours) if isinstance(ours, dict) else ()
 
     async def write_behind(self, collection: str, write: Write, first: Upsert) -> bool | None:

@@ -1,9 +1,13 @@
-"""The audit log: an operation is written down before it is done, and what became of it afterwards."""
+"""The audit log: an operation is written down before it is done, and what became of it afterwards.
+
+An update whose values are not kept is noted in its document, by the write that does it, and written down soon after.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -25,6 +29,7 @@ from syncline.ports.document_writes import (
 from syncline.ports.documents import MarkedDocument, Noted
 
 T = TypeVar("T")
+LOG = logging.getLogger("syncline.phases.dual_write")
 _ACTOR: ContextVar[str | None] = ContextVar("syncline_actor", default=None)
 _TOGETHER_SECONDS = 0.25
 """So much later outcomes are written, and what is noted in documents, together: nobody waits for them; one by one they
@@ -76,6 +81,7 @@ class AuditedWrites:
         self._unknown: list[tuple[str, Any, Noted]] = []
         """Those that may be done."""
         self._ending: asyncio.Task[None] | None = None
+        self._closed = self._hindered = False
 
     def keeps_values(self, collection: str) -> bool:
         """Tell whether documents are read before they are written."""
@@ -205,10 +211,13 @@ class AuditedWrites:
 
     async def _erased(self, collection: str, write: Write) -> bool | None:
         """Erase it when nothing is noted in it any more."""
+        looks = 2  # when nothing is noted: somebody may have taken it out since
         while not (done := await self._writes.erase(collection, write.id, over=write.over)):
-            noted = [(write.id, one) for one in await self._writes.noted(collection, write.id)]
-            if not noted:
+            found = await self._writes.noted(collection, write.id)
+            looks = 2 if found else looks - 1
+            if found is None or not looks:
                 break
+            noted = [(write.id, one) for one in found]
             await self._log.enter(collection, noted)
             await self._writes.forget_noted(collection, noted)
         return done or None
@@ -218,7 +227,7 @@ class AuditedWrites:
         self._soon()
 
     def _soon(self) -> None:
-        if self._ending is None or self._ending.done():
+        if not self._closed and (self._ending is None or self._ending.done()):
             self._ending = asyncio.create_task(self._tell_soon())
 
     @property
@@ -244,6 +253,10 @@ class AuditedWrites:
                 await self._writes.forget_noted(collection, some)
         except SourceError:
             return  # they stay open, or noted, and the worker finds out
+        except SynclineError as error:
+            if not self._hindered:
+                LOG.log(logging.ERROR, "what becomes of operations is left to the worker to write down: %s", error)
+            self._hindered = True
         except asyncio.CancelledError:  # whoever closes does it again
             self._ended = ended | self._ended
             self._unknown += unknown
@@ -252,7 +265,8 @@ class AuditedWrites:
             raise
 
     async def close(self) -> None:
-        """Write down what has ended."""
+        """Write down what has ended; what ends later stays open, or noted."""
+        self._closed = True
         if self._ending is not None:
             self._ending.cancel()
             await asyncio.gather(self._ending, return_exceptions=True)

@@ -151,7 +151,7 @@ class AsyncDualWriteService:
         if not parts.counters.count(document is not None) or document is None:
             return False
         outcomes = await self._carry(parts, inline, one.collection, [document], number)
-        if not any(each.fate is Fate.APPLIED for each in outcomes.values()):
+        if not _is_applied(document, outcomes):
             parts.audited.enter(one.collection, document)
         return True
 
@@ -164,7 +164,7 @@ class AsyncDualWriteService:
         number: int | None,
     ) -> Mapping[str, Outcome]:
         outcomes = await inline.carry(collection, documents, number) if inline is not None else {}
-        synced = sum(one.fate is Fate.APPLIED for one in outcomes.values())
+        synced = sum(_is_applied(one, outcomes) for one in documents)
         self._left.note(collection, documents, outcomes)
         parts.counters.inline += synced
         parts.counters.left += len(documents) - synced
@@ -301,6 +301,12 @@ class AsyncDualWriteService:
 
     def _named(self, collection: str | None) -> list[str]:
         return [*self._mappings] if collection is None else [self._mapping(collection).collection.name]
+
+
+def _is_applied(document: MarkedDocument, outcomes: Mapping[str, Outcome]) -> bool:
+    """Tell whether the other side has it; a transaction has outcomes of others, too."""
+    outcome = outcomes.get(document.mark)
+    return outcome is not None and outcome.fate is Fate.APPLIED
 
 
 async def _without_other_side(parts: Parts, collection: str, write: Write) -> bool:

@@ -19,6 +19,7 @@ from psycopg.pq.abc import PGresult
 from syncline.engines.postgres.target.session import Connection
 
 Given = Mapping[str, Any] | Sequence[Any]
+Column = Sequence[str | None]
 _PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s|s|%)")
 _LARGEST = 512 * 1024
 """So many bytes are sent before the server's answers are read: more might wait for each other."""
@@ -51,7 +52,7 @@ class OneTrip:
         self._prepared: dict[int, _Prepared] = {}
         self._known: set[bytes] = set()
 
-    async def run(self, statements: Iterable[tuple[str | sql.Composable, Given]]) -> Sequence[Sequence[str]] | None:
+    async def run(self, statements: Iterable[tuple[str | sql.Composable, Given]]) -> Sequence[Column] | None:
         """Run all, or none.
 
         Args:
@@ -127,8 +128,9 @@ class OneTrip:
         return [*zip(asked, results, strict=True)]
 
 
-def _column(result: PGresult) -> list[str]:
-    return [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
+def _column(result: PGresult) -> Column:
+    values = [result.get_value(row, 0) for row in range(result.ntuples)]
+    return [None if value is None else value.decode() for value in values]
 
 
 def _texts(one: _Prepared, given: Given) -> list[bytes | None]:

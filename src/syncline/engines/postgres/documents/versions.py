@@ -313,8 +313,8 @@ class VersionedRows(OwnSession):
             return None  # step by step, then: it tells why
         if told is None:
             return None
-        took = set(told[1])
-        return [_applied(one, already=id_ not in took) for one, id_ in zip(made.documents, made.ids, strict=True)]
+        already = set(told[1])
+        return [_applied(one, already=id_ in already) for one, id_ in zip(made.documents, made.ids, strict=True)]
 
     def _given(self, tables: DocumentTables, made: Mapped) -> dict[str, Any]:
         return {

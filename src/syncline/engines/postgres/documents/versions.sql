@@ -179,7 +179,9 @@ RETURNING k.mongo_id
 
 -- name: take_all
 -- Takes all now, under this number and declaration, or fails: what follows in the pipeline is not done then. Whoever gives
--- the link another number was waited for by the statement before. Of what is there as it is given, nothing is returned.
+-- the link another number was waited for by the statement before. A key is judged by its row once that is locked: what else
+-- is read here is of when this began, before a writer that was waited for had committed. So what is there as it is given is
+-- taken again; it is returned, for whoever counts.
 WITH took AS (
     INSERT INTO syncline_documents.key_version AS k (collection, mongo_id, version, mark, deleted, mapping)
     SELECT %(collection)s, u.id, u.version, u.mark, u.deleted, %(mapping)s
@@ -188,19 +190,17 @@ WITH took AS (
     ORDER BY u.id COLLATE "C"
     ON CONFLICT (collection, mongo_id) DO UPDATE
     SET version = excluded.version, mark = excluded.mark, deleted = excluded.deleted, mapping = excluded.mapping
-    WHERE k.version < excluded.version
+    WHERE k.version < excluded.version OR (k.version = excluded.version AND k.mark = excluded.mark)
     RETURNING k.mongo_id
 )
-SELECT t.mongo_id, 1 / (
-    (SELECT count(*) FROM took)
-        + (SELECT count(*) FROM unnest(%(ids)s::text[], %(versions)s::bigint[], %(marks)s::text[]) AS u (id, version, mark)
-           JOIN syncline_documents.key_version AS k
-             ON k.collection = %(collection)s AND k.mongo_id = u.id AND k.version = u.version AND k.mark = u.mark)
-        = cardinality(%(ids)s::text[])
+SELECT k.mongo_id, 1 / (
+    (SELECT count(*) FROM took) = cardinality(%(ids)s::text[])
     AND (SELECT l.number FROM syncline_documents.link AS l) = %(number)s
     AND (SELECT m.fingerprint FROM syncline_documents.mapping AS m WHERE m.collection = %(collection)s) = %(mapping)s
 )::integer
-FROM unnest(%(ids)s::text[]) AS u (id) LEFT JOIN took AS t ON t.mongo_id = u.id
+FROM unnest(%(ids)s::text[], %(versions)s::bigint[], %(marks)s::text[]) AS u (id, version, mark)
+LEFT JOIN syncline_documents.key_version AS k
+    ON k.collection = %(collection)s AND k.mongo_id = u.id AND k.version = u.version AND k.mark = u.mark
 
 -- name: there
 SELECT k.mongo_id, k.version, k.mark FROM syncline_documents.key_version AS k
