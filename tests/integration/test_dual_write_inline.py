@@ -14,6 +14,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import AutoReconnect, BulkWriteError
 
+from syncline.engines.postgres.documents.one_trip import OneTrip
 from syncline.errors import RefusedDocumentError, SourceUnavailableError
 from syncline.ports.document_writes import Action, Write
 from syncline.ports.documents import Fate
@@ -218,12 +219,9 @@ async def test_in_one_round_trip_what_is_overtaken_while_it_waits_is_not_written
     assert (await stage.there())[id_]["n"] == 2
 
 
-async def test_an_empty_id_is_told_as_written_already(stage):
-    document = await stage.written(Action.CREATE, "", n=1)
-    rows = stage.rows()
-    rows.at_once, number = True, await rows.number()
-    outcomes = [(await rows.put("tasks", [document], number))[0] for _ in range(2)]
-    assert [(one.fate, one.already) for one in outcomes] == [(Fate.APPLIED, False), (Fate.APPLIED, True)]
+async def test_of_one_trip_an_empty_text_is_not_told_as_null(stage):
+    trip = OneTrip(await stage.rows().session())
+    assert await trip.run([("VALUES (NULL::text), ('')", ())]) == [[None, ""]]
 
 
 async def test_what_was_deleted_and_forgotten_since_does_not_come_back_under_a_later_number(stage):
