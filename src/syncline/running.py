@@ -121,9 +121,13 @@ class _Workers:
             for settings, observer in links:
                 self._tasks[settings.link.name] = group.create_task(self._keep_running(settings, observer))
             while declared is not None and not await self._stopped_within(AGAIN_SECONDS):
-                there = await asyncio.to_thread(declared.links)
-                if there is not None:
-                    await self._follow(group, {one.link.name: one for one in there}, declared)
+                try:
+                    there = await asyncio.to_thread(declared.links)
+                    if there is not None:
+                        await self._follow(group, {one.link.name: one for one in there}, declared)
+                except Exception as error:
+                    log = structlog.get_logger("syncline").bind(again_in_seconds=AGAIN_SECONDS)
+                    log.exception("links that came or went were not taken in, the others go on", exc_info=error)
 
     async def _follow(self, group: Group, there: dict[str, Settings], declared: Declared) -> None:
         """Begin with links that are new, and have the workers of those end that are gone."""

@@ -81,6 +81,16 @@ entities.todo.table = "todo"
     assert reverses["there_bakery"] == "back_bakery"
 
 
+def test_two_patterns_that_stand_for_the_same_link_are_refused_once(written: Written) -> None:
+    text = FILE.replace("bakery_2nd", "bakery").replace(
+        "[links.plain]", '[links."sho*"]\neach = ["p_acme", "p_bakery"]'
+    )
+    with pytest.raises(ConfigError) as raised:
+        load_links(written(text), {})
+    assert ":11: [links.'sho*'] and [links.'shop_*'] both stand for the link 'shop_acme'" in raised.value.message
+    assert raised.value.message.count("\n") == 0
+
+
 def test_variables_are_no_words(written: Written) -> None:
     text = FILE.replace("bakery_2nd", "bakery").replace("//h/shop_{each}", "//u:${each}@h/shop_{each}")
     assert load(written(text), {"each": "secret"}, link="shop_acme").source.url == "postgresql://u:secret@h/shop_acme"

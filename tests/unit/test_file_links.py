@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from syncline.cli import worker
 from syncline.cli.boundary import Invocation, invocation
 from syncline.cli.worker import FileLinks
 from syncline.config.settings import LogSettings
@@ -60,3 +61,32 @@ def test_words_come_and_go_and_what_cannot_be_read_changes_nothing(tmp_path: Pat
     assert "cannot name a link" in said[0]["error"]
     words.write_text("corner\n", "utf-8")
     assert names() == {"shop_corner": True}
+
+
+@pytest.mark.parametrize("where", [(Path, "exists"), (worker, "every_link")], ids=["looked for", "anywhere"])
+def test_a_file_that_the_system_does_not_give_changes_nothing(
+    tmp_path: Path, masked: list[Any], monkeypatch: pytest.MonkeyPatch, where: tuple[Any, str]
+) -> None:
+    file = tmp_path / "syncline.toml"
+    file.write_text(FILE.format(password="opensesame").replace('"shops.txt"', '["acme"]'), "utf-8")
+    links = FileLinks(file, LogSettings())
+
+    def refused(*_: Any, **__: Any) -> bool:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    with monkeypatch.context() as patched, capture_logs() as said:
+        patched.setattr(*where, refused)
+        assert links.links() is None
+        assert links.links() is None
+    assert [one["log_level"] for one in said] == ["warning"], "once"
+    assert "Permission denied" in said[0]["error"]
+    assert [one.link.name for one in links.links() or ()] == ["shop_acme"]
+
+
+def test_the_password_of_a_link_that_is_gone_is_masked_while_its_worker_ends(tmp_path: Path, masked: list[Any]) -> None:
+    file = tmp_path / "syncline.toml"
+    links = FileLinks(file, LogSettings())
+    for password in ("opensesame", "another"):
+        file.write_text(FILE.format(password=password).replace('"shops.txt"', '["acme"]'), "utf-8")
+        assert links.links() is not None
+    assert masked == [{"opensesame"}, {"opensesame", "another"}]

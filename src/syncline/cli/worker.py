@@ -112,6 +112,8 @@ class FileLinks:
         self.tracer: TracerProvider | None = None
         self._config, self._log = config, log
         self._said = ""
+        self._secrets: frozenset[str] = frozenset()
+        """Of every link that was ever read: who is served no more may say its password on the way out."""
 
     def links(self) -> Sequence[Settings] | None:
         """Read the file again; what is wrong with it is logged once."""
@@ -119,11 +121,12 @@ class FileLinks:
 
         try:
             found, self._said = every_link(self._config), ""
-        except SynclineError as error:
-            if error.message != self._said:
-                self._said = error.message
+        except (SynclineError, OSError) as error:
+            said = error.message if isinstance(error, SynclineError) else str(error)
+            if said != self._said:
+                self._said = said
                 log = structlog.get_logger("syncline")
-                log.warning("the configuration cannot be read again, the links stay as they are", error=error.message)
+                log.warning("the configuration cannot be read again, the links stay as they are", error=said)
             return None
         return self.taken(found)
 
@@ -133,7 +136,8 @@ class FileLinks:
         from syncline.telemetry import logs
 
         urls = [url for one in links for url in (one.source.url, one.target.url)]
-        logs.setup(self._log, secrets=frozenset().union(*map(passwords, urls)))
+        self._secrets = self._secrets.union(*map(passwords, urls))
+        logs.setup(self._log, secrets=self._secrets)
         if self.continuously:
             links = [replace(one, verify=one.verify.model_copy(update={"continuously": True})) for one in links]
         return [replace(one, log=self._log) for one in links]

@@ -163,7 +163,11 @@ def contents(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, st
         ConfigError: it is not there, or cannot be read.
 
     """
-    file = _file(path, env)
+    try:
+        file = _file(path, env)
+    except OSError as error:
+        what = f"{error.filename or 'the configuration'}: {error.strerror}"
+        raise ConfigError(what, hint="check the permissions of its folders") from None
     text = _read(file) if file else ""
     name = str(file) if file else "configuration"
     return file, name, text, _parse(text, name)

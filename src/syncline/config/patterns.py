@@ -46,7 +46,7 @@ def expanded(data: Mapping[str, Any], folder: Path) -> Expanded:
     if not isinstance(tables, dict) or not all(isinstance(own, dict) for own in tables.values()):
         return Expanded(dict(data))  # said where links are taken apart
     links: dict[str, Any] = {}
-    found = Expanded({**data, LINKS: links})
+    found, twice = Expanded({**data, LINKS: links}), set[tuple[str, str]]()
     for name, own in tables.items():
         if "*" not in name:
             links[name] = own
@@ -59,9 +59,15 @@ def expanded(data: Mapping[str, Any], folder: Path) -> Expanded:
         section = {key: value for key, value in own.items() if key != EACH}
         for word in words:
             link = name.replace("*", word)
-            if link not in tables:
+            if link in tables:
+                continue
+            if (other := found.written.setdefault(link, name)) == name:
                 links[link] = _filled(section, word)
-                found.written[link] = name
+            elif (name, other) not in twice:
+                twice.add((name, other))
+                what = f"[links.{name!r}] and [links.{other!r}] both stand for the link {link!r}"
+                todo = f"take its word out of one of them, or write the link out as [links.{link}]"
+                found.problems.append(Problem((LINKS, name, EACH), what, todo))
     return found
 
 
