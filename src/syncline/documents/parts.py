@@ -11,7 +11,7 @@ from syncline.documents.passing import Part, Passing, Place, Seen
 from syncline.engines.mongo.stored_marks import StoredMarks
 from syncline.engines.postgres.documents.bulk import Position
 from syncline.engines.postgres.documents.keys import key_text
-from syncline.executing.parts import Parts, Sizes, most
+from syncline.executing.parts import BEAT_SECONDS, Parts, Sizes, most
 from syncline.model.documents import DocumentMapping
 from syncline.model.strict_bson import AS_STORED, decoded
 from syncline.ports import Executor, Same
@@ -19,8 +19,6 @@ from syncline.verify.progress import Phase
 
 FIRST, LEAST, MOST = 3000, 500, 200_000
 """Documents of a part."""
-BEAT_SECONDS = 2.0
-"""So often it is said that nothing has come yet."""
 
 Span = tuple[bytes | None, bytes | None]
 

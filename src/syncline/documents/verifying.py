@@ -23,6 +23,7 @@ from syncline.engines.mongo.stored_marks import Page, StoredMarks
 from syncline.engines.postgres.documents.comparing import Stretch
 from syncline.engines.postgres.documents.keys import id_of, key_text
 from syncline.engines.postgres.documents.reading import Certificate, RowsSeen
+from syncline.executing.parts import SUSPECTS
 from syncline.model.documents.ids import NO_ID, shown_key
 from syncline.model.strict_bson import encoded
 from syncline.verify.pace import Pace
@@ -33,8 +34,6 @@ from syncline.verify.spool import Taker
 PAGE = 3000
 LOOK, LOOK_BYTES = 500, 8 << 20
 """Documents of a second look, and how many bytes of documents are enough for one."""
-SUSPECTS = 5000
-"""With so many, a part that is compared for somebody else ends early."""
 UNDECIDED = 20_000
 """So many are remembered until they are decided."""
 SHOWN = 3

@@ -15,6 +15,10 @@ P = TypeVar("P")
 SECONDS = 2.0
 """A part takes about so long: what is lost with a process is little, and progress is kept often."""
 END_SECONDS = 5.0
+BEAT_SECONDS = 2.0
+"""So often a step says that nothing has come yet: the claim of the pass is kept, and suspects are looked at."""
+SUSPECTS = 5000
+"""With so many, a part that is compared ends early: they are to be decided before more are sought."""
 
 
 class Sizes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from syncline.errors import UnlikeWorkerError
+from syncline.executing.parts import SUSPECTS
 from syncline.ports import Plan, Same, Stretch
 from syncline.verify.comparison import Comparison
 from syncline.verify.pace import Pace
@@ -16,8 +17,6 @@ from syncline.verify.sides import Sides, same_of
 from syncline.verify.walk import Walked
 from syncline.verify.walking import make_walk
 
-SUSPECTS = 5000
-"""With so many, a part ends early: they are to be decided before more are sought."""
 SAMPLE = 3
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from syncline.executing.parts import Parts, Sizes, most
+from syncline.executing.parts import BEAT_SECONDS, Parts, Sizes, most
 from syncline.ports import Executor, Plan, Same, SourceDigests, SourceSide, Stretch
 from syncline.verify.comparison import Comparison
 from syncline.verify.part import Part
@@ -17,8 +17,6 @@ from syncline.verify.walk import Walk, Walked
 
 FIRST, LEAST, MOST = 5000, 500, 500_000
 """Records of a part."""
-BEAT_SECONDS = 2.0
-"""So often a step says that nothing has come yet: the claim of the pass is kept, and suspects are looked at."""
 
 
 class SpreadWalk:
