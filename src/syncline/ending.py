@@ -28,6 +28,18 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
+async def quiet_when_cancelled(work: Coroutine[Any, Any, T]) -> T:
+    """See that no callback of a driver's prints a traceback after Ctrl-C: psycopg's may find its future cancelled."""
+    task = asyncio.current_task()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if task is None or not task.cancelling():
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
+    return await work
+
+
 class Threads(ThreadPoolExecutor):
     """Makes each call on a thread of its own that keeps no process from ending.
 

@@ -165,7 +165,7 @@ class UnlikeWorkerError(SynclineError):
 
 
 class WorkerLostError(SynclineError):
-    """Processes that do a part of the work end again and again."""
+    """Whoever was given a part of the work has ended, hangs, or cannot be reached."""
 
 
 class PrivilegeError(SynclineError):

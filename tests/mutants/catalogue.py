@@ -2616,7 +2616,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "late-callbacks-print",
         "a callback of the driver's prints a traceback after Ctrl-C",
-        [Swap("syncline/cli/common.py", "run", "_quiet_when_cancelled(work)", "work")],
+        [Swap("syncline/cli/common.py", "run", "ending.quiet_when_cancelled(work)", "work")],
         ["tests/unit/test_cli_boundary.py::test_after_an_interrupt_no_callback_prints_a_traceback"],
     ),
     Mutant(

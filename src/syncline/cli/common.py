@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -152,19 +151,7 @@ def declared(settings: Settings, name: str) -> Entity:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run asynchronous work to its end."""
-    return ending.run(_quiet_when_cancelled(work))
-
-
-async def _quiet_when_cancelled(work: Coroutine[Any, Any, T]) -> T:
-    """See that no callback of a driver's prints a traceback after Ctrl-C: psycopg's may find its future cancelled."""
-    task = asyncio.current_task()
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if task is None or not task.cancelling():
-            loop.default_exception_handler(context)
-
-    asyncio.get_running_loop().set_exception_handler(handle)
-    return await work
+    return ending.run(ending.quiet_when_cancelled(work))
 
 
 def print_json(value: Any) -> None:

@@ -83,7 +83,7 @@ def main() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)
     try:
-        ending.run(serve(answers))
+        ending.run(ending.quiet_when_cancelled(serve(answers)))
     except (asyncio.CancelledError, EOFError, BrokenPipeError):
         return
 

@@ -54,13 +54,11 @@ class Processes:
                 process = self._idle.pop() if self._idle else await self._start()
                 try:
                     answer = await _asked(process, job)
-                except EOFError:
+                except (EOFError, TimeoutError) as error:
                     status = await process.wait()
                     self._all.remove(process)
                     if tries == TRIES:
-                        raise WorkerLostError(
-                            _told(status), hint="see what has ended it; fewer --processes need less memory"
-                        ) from None
+                        raise _lost(status, hung=isinstance(error, TimeoutError)) from None
                     continue
                 except BaseException:
                     process.stdin.close()  # type: ignore[union-attr]  # it has something to do still: nobody wants it
@@ -91,21 +89,27 @@ class Processes:
 
 
 async def _asked(process: Process, job: Any) -> Any:
+    """Have a process do a job, and give its answer.
+
+    Raises:
+        EOFError: it has ended.
+        TimeoutError: it neither took the job nor said anything for so long, and is killed.
+
+    """
     assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018  they were asked for
     process.stdin.write(framed(job))
     try:
-        await process.stdin.drain()
+        while True:
+            async with asyncio.timeout(SILENT_SECONDS):
+                await process.stdin.drain()
+                said = await receive(process.stdout)
+            if said:
+                return said[0]
     except ConnectionError as error:
         raise EOFError from error
-    while True:
-        try:
-            async with asyncio.timeout(SILENT_SECONDS):
-                said = await receive(process.stdout)
-        except TimeoutError:
-            process.kill()
-            raise EOFError from None
-        if said:
-            return said[0]
+    except TimeoutError:
+        process.kill()
+        raise
 
 
 async def _end(process: Process) -> None:
@@ -119,6 +123,11 @@ async def _end(process: Process) -> None:
         await process.wait()
 
 
-def _told(status: int) -> str:
-    how = f"was killed by signal {-status}" if status < 0 else f"has ended with status {status}"
-    return f"a process that does a part of the work {how}, {TRIES} times over the same part"
+def _lost(status: int, *, hung: bool) -> WorkerLostError:
+    hint = "see what has ended it; fewer --processes need less memory"
+    if hung:
+        how = f"said nothing for {SILENT_SECONDS:g} s and was killed"
+        hint = "see what it waits for: a disk, swapped memory"
+    else:
+        how = f"was killed by signal {-status}" if status < 0 else f"has ended with status {status}"
+    return WorkerLostError(f"a process that does a part of the work {how}, {TRIES} times over the same part", hint=hint)
