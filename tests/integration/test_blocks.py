@@ -271,9 +271,10 @@ async def test_the_floor_is_below_the_first_mark_ever(source: Source, relay: Rel
     floor = source.marks.floor()
     assert floor is not None
     await floor.advance()
-    while floor._candidate is not None:  # type: ignore[attr-defined]  # whoever could have drawn it has not ended
-        await floor.advance()
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while floor._candidate is not None:  # type: ignore[attr-defined]  # whoever could have drawn it has not ended
+            await floor.advance()
+            await asyncio.sleep(0.01)
     floor.seen(None)
     relay.sql(MANY)
     assert len(_keys(await _marks(source, after=floor.value))) == 1000

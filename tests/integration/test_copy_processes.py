@@ -68,7 +68,7 @@ def test_ranges_are_carried_over_by_several(copy):
 
 def test_the_range_of_a_killed_process_is_carried_again(copy, monkeypatch):
     laid(copy, monkeypatch)
-    process = started(copy, "--json", "--rate", "30000", "--processes", "2")
+    process = started(copy, "--json", "--rate", "10000", "--processes", "2")
     first = begun(process)
     os.kill(first[0], signal.SIGKILL)
     out, err = process.communicate(timeout=PATIENCE)
@@ -92,9 +92,9 @@ def test_ctrl_c_ends_all_of_them_and_the_next_one_goes_on(copy, monkeypatch):
 
 
 def test_a_row_that_is_refused_is_the_command_s_error(copy):
-    copy.there.execute("ALTER TABLE many ADD CHECK (v <> 30000)")
+    copy.there.execute("ALTER TABLE many ADD CONSTRAINT never_this CHECK (v <> 30000)")
     result = copy.run("copy", "--json", "--rate", "0", "--processes", "2")
     assert result.exit_code == 1
     (table,) = json.loads(result.stdout)["tables"]
-    assert "30000" in table["error"] or "many" in table["error"]
+    assert "never_this" in table["error"]
     assert not table["finished"]

@@ -41,6 +41,7 @@ class Nearby:
     def __init__(self, documents, width=3, *, fails_at=None):
         self.documents, self.width, self.fails_at = documents, width, fails_at
         self.asked = []
+        self._random = random.Random(12)
         self._turns = asyncio.Semaphore(width)
 
     async def run(self, job):
@@ -48,8 +49,8 @@ class Nearby:
         if len(self.asked) == self.fails_at:
             raise TargetUnavailableError("gone", hint="come back")
         async with self._turns:
-            await asyncio.sleep(random.random() / 200)
-            done = await asyncio.gather(*[self._done(job) for _ in range(random.choice((1, 2)))])
+            await asyncio.sleep(self._random.random() / 200)
+            done = await asyncio.gather(*[self._done(job) for _ in range(self._random.choice((1, 2)))])
         return sent(done[-1])
 
     async def _done(self, job):

@@ -19,7 +19,7 @@ from syncline.postgres.connection import connect
 from syncline.testing import captured
 from syncline.testing.contract import TargetContract
 from syncline.testing.mapping import MappingContract
-from tests.harness.running import EXAMPLE, run
+from tests.harness.running import EXAMPLE, LIMIT_SECONDS, run
 
 pytestmark = pytest.mark.slow
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
@@ -68,7 +68,7 @@ def test_all_processes_of_xdist_have_the_one_seed_that_was_drawn(tmp_path):
         "--dist=loadfile",
         "--syncline-seed=random",
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS)
     seeds = {one.name.partition(".py")[2] for one in tmp_path.glob("test_?.py?*")}
     assert len(seeds) == 1, done.stdout
     assert f"syncline seed: {seeds.pop()}" in done.stdout

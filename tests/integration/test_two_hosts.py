@@ -63,6 +63,20 @@ def run_on(tmp_path):
         yield run
 
 
+AT_WORK = """
+import sys, time
+from distributed import Client
+
+def parts(dask_scheduler):
+    return [len(one.processing) for one in dask_scheduler.workers.values() if one.name == "first"]
+
+with Client(sys.argv[1]) as client:
+    while not any(client.run_on_scheduler(parts)):
+        time.sleep(0.05)
+"""
+"""Ends when the scheduler has given a part to the worker of this name; one that is stopped keeps it."""
+
+
 def said(file, words):
     """Wait until a program has said something to a file, so often."""
     text, number = words
@@ -78,18 +92,22 @@ async def test_a_worker_and_then_the_scheduler_are_killed(pair, hosts, run_on, t
         quiet = {"stderr": file, "stdout": file}
         scheduler = run_on(here, "dask", "scheduler", "--host", SCHEDULER, "--no-dashboard", **quiet)
         alone = ("--nthreads", "1", "--no-nanny", "--no-dashboard")
-        workers = [run_on(there, "dask", "worker", ADDRESS, *alone, **quiet) for _ in range(2)]
+        workers = [
+            run_on(there, "dask", "worker", ADDRESS, *alone, "--name", name, **quiet) for name in ("first", "second")
+        ]
         said(log, ("Register worker", 2))
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         command = run_on(here, "syncline", *verify, "--rate", "6000", **pipes)
         awaited(lambda: pair.sql("SELECT 1 FROM syncline.verification"))
-        workers[0].kill()
+        workers[0].send_signal(signal.SIGSTOP)
+        assert run_on(here, "python", "-c", AT_WORK, ADDRESS, **quiet).wait(PATIENCE) == 0
+        workers[0].kill()  # with a part, which is done again: each record is counted once below
         out, err = command.communicate(timeout=PATIENCE)
         assert command.returncode == 1, err
         found, ((records, documents, _),) = found_in(json.loads(out))
         assert (len(found), records, documents) == (8, ROWS, ROWS + 1)
 
-        command = run_on(here, "syncline", *verify, "--rate", "3000", **pipes)
+        command = run_on(here, "syncline", *verify, "--rate", "1000", **pipes)
         awaited(lambda: pair.sql("SELECT 1 FROM syncline.verification"))
         scheduler.send_signal(signal.SIGKILL)
         out, err = command.communicate(timeout=PATIENCE)
