@@ -87,7 +87,7 @@ def test_two_patterns_that_stand_for_the_same_link_are_refused_once(written: Wri
     )
     with pytest.raises(ConfigError) as raised:
         load_links(written(text), {})
-    assert ":11: [links.'sho*'] and [links.'shop_*'] both stand for the link 'shop_acme'" in raised.value.message
+    assert ":10: [links.'sho*'] and [links.'shop_*'] both stand for the link 'shop_acme'" in raised.value.message
     assert raised.value.message.count("\n") == 0
 
 
