@@ -10,6 +10,7 @@ from syncline.backfill.latency import Latency
 from syncline.copying.order import Order, joined, ordered
 from syncline.copying.pace import Pacing
 from syncline.copying.progress import Progress, Prospect, Sizes
+from syncline.copying.strain import Strain
 from syncline.errors import CopyError, RejectedRowError, SynclineError, TargetGateError, TargetRefusedError
 from syncline.model.entity import TableName
 from syncline.ports import Plan, Target, require_right_side
@@ -235,12 +236,15 @@ class Copier:
         left = [part for part in reversed(table.ranges) if not part.done]
         self.on_progress(table.progress)
         watching = asyncio.create_task(self._watch(table))
+        watching.add_done_callback(lambda _: left.clear())
         try:
             threads = [self._carry(table, left) for _ in range(min(self.parallel, len(left)))]
             errors = [one for one in await asyncio.gather(*threads, return_exceptions=True) if one is not None]
         finally:
             watching.cancel()
-            await asyncio.wait({watching})
+            (failed,) = await asyncio.gather(watching, return_exceptions=True)
+        if isinstance(failed, Exception):
+            errors.append(failed)
         for error in sorted(errors, key=lambda one: isinstance(one, RejectedRowError)):
             raise error
 
@@ -295,11 +299,10 @@ class Copier:
 
     async def _watch(self, table: _Table) -> None:
         """Look how long the source takes, and tell how far the copy is."""
+        strain = Strain(self.copies, table.copy, self.latency)
         while True:
             if self.pacing.rate is not None:
-                took = await self.copies.look(table.copy)
-                self.latency.note(took, at=asyncio.get_running_loop().time())
-                self.pacing.heed(strained=self.latency.strained)
+                self.pacing.heed(strained=await strain.lasts())
                 table.progress.waiting = "lets the source recover" if self.pacing.slowed else ""
             self.on_progress(table.progress)
             await asyncio.sleep(LOOK_SECONDS)

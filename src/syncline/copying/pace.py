@@ -23,14 +23,16 @@ class Pacing:
 
     def __init__(
         self,
-        rate: int | None = RATE,
+        rate: float | None = RATE,
         *,
+        share: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
-        """``rate``: rows a second; ``None``: no limit."""
+        """``rate``: rows a second; ``None``: no limit. ``share``: as much of it is taken at first."""
         self.rate = rate
-        self._share = 1.0
+        self.share = share
+        """Of the rate: less while the source takes longer than usual."""
         self._clock = clock
         self._stopping = threading.Event()
         self._sleep = sleep or self._stopping.wait
@@ -48,19 +50,19 @@ class Pacing:
         if self.rate is None or not rows:
             return
         with self._lock:
-            due = self._turns.passed(rows, self.rate * self._share, now=self._clock())
+            due = self._turns.passed(rows, self.rate * self.share, now=self._clock())
         while (left := due - self._clock()) > 0:
             self._sleep(min(left, SLICE_SECONDS))
             self._check()
 
     def heed(self, *, strained: bool) -> None:
         """Take half the rate while the source takes longer than usual, and more again afterwards."""
-        self._share = max(SLOWEST, self._share / 2) if strained else min(1.0, self._share * 1.25)
+        self.share = max(SLOWEST, self.share / 2) if strained else min(1.0, self.share * 1.25)
 
     @property
     def slowed(self) -> bool:
         """Whether the source has asked for less than the rate."""
-        return self._share < 1.0
+        return self.share < 1.0
 
     def stop(self) -> None:
         """End every range that is under way."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from syncline.backfill.latency import Latency
 from syncline.copying.copier import LOOK_SECONDS, Copier
 from syncline.copying.pace import Pacing
+from syncline.copying.strain import Strain
+from syncline.errors import SynclineError
 from syncline.ports import Executor, Plan, Same
 from syncline.ports.copying import Copied, Copy, Range, RangeLostError, StoppedError, Tell
 
@@ -22,7 +25,7 @@ class CarryJob:
 
     entity: str
     part: Range
-    rate: int | None
+    rate: float | None
     """Rows a second at most."""
     same: Same
 
@@ -42,11 +45,11 @@ class DistantCarrier:
         self,
         executor: Executor,
         loop: asyncio.AbstractEventLoop,
-        rate: int | None,
+        rate: float | None,
         same: Callable[[Plan], Awaitable[Same]],
     ) -> None:
         self._executor, self._loop, self._same = executor, loop, same
-        self._rate = None if rate is None else max(1, rate // executor.width)
+        self._rate = None if rate is None else rate / executor.width
 
     def carry(self, plan: Plan, part: Range, tell: Tell) -> Copied:
         """Have a range carried over; told to stop, it has whoever carries stop."""
@@ -71,17 +74,23 @@ class DistantCarrier:
 
 
 async def carried(copier: Copier, plan: Plan, job: CarryJob) -> Copied | None:
-    """Carry a range over; ``None``: somebody else has done it. Who is cancelled has rolled it back."""
+    """Carry a range over; ``None``: somebody else has done it, or has given the copy up.
+
+    Who is cancelled has rolled it back.
+    """
     await copier.ranges.describe(plan)
-    pacing, latency = Pacing(job.rate), Latency()
-    carrier = copier.carrier()
-    copy = (await copier.copies.all())[plan.id]
-    watching = asyncio.create_task(_watch(copier, copy, pacing, latency))
-    running = asyncio.ensure_future(asyncio.to_thread(carrier.carry, plan, job.part, pacing.passed))
-    try:
-        return await asyncio.shield(running)
-    except RangeLostError:
+    if (copy := (await copier.copies.all()).get(plan.id)) is None:
         return None
+    known = _known_of(job.same.guard)
+    pacing = Pacing(job.rate, share=known.share)
+    carrier = copier.carrier()
+    watching = asyncio.create_task(_watch(copier, copy, pacing, known.latency))
+    running = asyncio.ensure_future(asyncio.to_thread(carrier.carry, plan, job.part, pacing.passed))
+    copied: Copied | None
+    try:
+        copied = await asyncio.shield(running)
+    except RangeLostError:
+        copied = None
     except asyncio.CancelledError:
         pacing.stop()
         await asyncio.wait({running})
@@ -89,13 +98,34 @@ async def carried(copier: Copier, plan: Plan, job: CarryJob) -> Copied | None:
         raise
     finally:
         watching.cancel()
-        await asyncio.wait({watching})
+        (failed,) = await asyncio.gather(watching, return_exceptions=True)
+        known.share = pacing.share
         carrier.close()
+    if isinstance(failed, Exception) and not isinstance(failed, SynclineError):  # the range is done all the same
+        raise failed
+    return copied
 
 
 async def _watch(copier: Copier, copy: Copy, pacing: Pacing, latency: Latency) -> None:
     """Stand back while the source takes longer than usual."""
+    strain = Strain(copier.copies, copy, latency)
     while pacing.rate is not None:
-        latency.note(await copier.copies.look(copy), at=asyncio.get_running_loop().time())
-        pacing.heed(strained=latency.strained)
+        pacing.heed(strained=await strain.lasts())
         await asyncio.sleep(LOOK_SECONDS)
+
+
+@dataclass(slots=True)
+class _Known:
+    """What ranges that were carried over before have shown of a source."""
+
+    latency: Latency = field(default_factory=Latency)
+    share: float = 1.0
+
+
+_of_thread = threading.local()
+
+
+def _known_of(guard: str) -> _Known:
+    """Give what this thread knows of a source: it carries one range at a time, whoever opens connections for it."""
+    known: dict[str, _Known] = _of_thread.__dict__
+    return known.setdefault(guard, _Known())
