@@ -9,6 +9,7 @@ import pytest
 
 from syncline.config import load, load_links
 from syncline.errors import ConfigError
+from syncline.wiring.work import OfLink
 
 FILE = """\
 [links."shop_*"]
@@ -46,6 +47,26 @@ def test_a_pattern_stands_for_a_link_for_each_word(written: Written) -> None:
     assert (acme.source.view_name, acme.target.control_collection) == ("Outbox_shop_acme", "_syncline_shop_acme")
     assert [one.pattern for one in found.values()] == ["shop_*", "shop_*", None]
     assert load(file, {}, link="shop_bakery").target.database == "bakery"
+
+
+def test_links_of_a_file_are_found_by_name_where_a_job_is_done(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nameless = """
+[source]
+url = "postgresql://h/own"
+[target]
+url = "mongodb://m/own"
+[entities.note]
+table = "note"
+"""
+    file = written(nameless + FILE.replace("bakery_2nd", "bakery").replace("shop_*", "move_*"))
+    monkeypatch.setenv("SYNCLINE_CONFIG", str(file))
+    for name, database in (("", "own"), ("plain", "plain"), ("move_acme", "acme")):
+        work = OfLink(name).work()
+        assert (work.link.name, work.settings.target.database) == (name, database)
+    with pytest.raises(ConfigError, match="no link 'others'"):
+        OfLink("others").work()
 
 
 def test_the_words_may_stand_in_a_file(written: Written, tmp_path: Path) -> None:

@@ -46,4 +46,4 @@ class OfLink:
         """Read the settings of the link: from the file, or from the home of the move that it belongs to."""
         from syncline.split.moving.links import settings_of_move  # slow to import: only where it is asked for
 
-        return LinkWork(settings_of_move(None, self.name) or load(link=self.name or None))
+        return LinkWork(settings_of_move(None, self.name) or load(link=self.name))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from syncline.config.databases import load_databases
 from syncline.config.load import contents
+from syncline.config.patterns import LINKS, expanded
 from syncline.config.sections import load_sections
 from syncline.config.settings import Settings
 from syncline.errors import NotMovingError
@@ -30,7 +31,10 @@ def settings_of_move(
         NotMovingError: the move was not begun.
 
     """
-    if not link.startswith(PREFIX) or link in contents(config, os.environ)[3].get("links", {}):
+    if not link.startswith(PREFIX):
+        return None
+    file, _, _, data = contents(config, os.environ)
+    if link in expanded(data, file.parent if file else Path()).data.get(LINKS, {}):
         return None
     configured = load_databases(config)
     for one in configured.databases:
