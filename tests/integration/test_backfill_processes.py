@@ -9,6 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -20,8 +22,13 @@ from syncline.backfill import command, dividing
 from syncline.backfill.pace import Pace, Pacer
 from syncline.backfill.runner import Runner
 from syncline.backfill.sweep import Sweep
+from syncline.config import load
 from syncline.engines.postgres.marking import SqlMarking
-from syncline.ports import Task, TaskKind
+from syncline.engines.postgres.verification.side import SqlSide
+from syncline.errors import UnlikeWorkerError
+from syncline.ports import Beat, Task, TaskKind
+from syncline.wiring.backfilling import TaskJob, opened_bench
+from syncline.wiring.performing import LinkPerformer
 from tests.integration.test_verify_processes import PATIENCE, awaited, begun, children_of, gone
 from tests.pairs import entity, paired
 from tests.relay import Relay
@@ -95,6 +102,23 @@ async def test_the_parts_cover_a_table_without_a_gap(pair, monkeypatch, name, pa
         assert (await runner.run(task.id)).finished
     ((rows,),) = pair.sql(f"SELECT count(*) FROM {name}")
     assert marked(pair, name) == rows
+
+
+async def test_a_sweep_of_another_target_is_refused_and_marks_are_made_whatever_it_is(pair, tmp_path):
+    settings = load(tmp_path / "syncline.toml")
+    elsewhere = replace(settings, target=settings.target.model_copy(update={"database": "elsewhere"}))
+    plan, owner = pair.plan("items"), str(uuid4())
+    await pair.target.beat(Beat(*await SqlSide(pair.pages, pair.looks).identity(), 7))
+    async with opened_bench(settings) as bench, AsyncExitStack() as stack:
+        performer = LinkPerformer(elsewhere, stack)
+        for kind in (TaskKind.BACKFILL, TaskKind.SWEEP):
+            task = Task(10**9, kind, plan.id, "test")  # nobody's any more: whoever takes the job does nothing
+            job = TaskJob(task.id, plan.name, owner, await bench.same(plan, targets=bench.needs_target(task)))
+            if kind is TaskKind.BACKFILL:
+                assert await performer.perform(job) is None
+                continue
+            with pytest.raises(UnlikeWorkerError, match="an older copy of the target"):
+                await performer.perform(job)
 
 
 async def test_a_small_table_is_no_work_for_many(pair):

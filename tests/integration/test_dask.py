@@ -17,11 +17,12 @@ import pytest
 from distributed.protocol.pickle import dumps
 
 from syncline.config import load
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import SynclineError, UnlikeWorkerError
 from syncline.executing import clusters
 from syncline.executing.clusters import opened_cluster
-from syncline.ports import Stretch
+from syncline.ports import Beat, Stretch
 from syncline.verify import part as parts
 from syncline.verify.part import Part
 from syncline.wiring.work import LinkWork, OfLink
@@ -115,6 +116,19 @@ async def test_a_worker_that_is_led_elsewhere_is_refused_by_name(pair, cluster, 
     assert json.loads(err.splitlines()[-1])["error"]["message"].startswith("the worker tcp://127.0.0.1:")
 
 
+async def test_a_worker_of_another_target_is_refused_by_name(pair, cluster, tmp_path):
+    text = (tmp_path / "syncline.toml").read_text()
+    (tmp_path / "syncline.toml").write_text(text.replace(pair.mongo_db, "elsewhere"))
+    other = tmp_path / "other.toml"
+    other.write_text(text)
+    await pair.target.beat(Beat(*await SqlSide(pair.pages, pair.looks).identity(), 7))
+    status, report, err = verified(tmp_path, "items", "--dask", cluster.scheduler_address, config=other)
+    assert (status, report) == (3, None)
+    said = json.loads(err.splitlines()[-1])["error"]["message"]
+    assert said.startswith("the worker tcp://127.0.0.1:")
+    assert "of the target" in said
+
+
 async def test_a_worker_without_a_configuration_is_refused_by_name(pair, cluster, tmp_path):
     other = tmp_path / "other.toml"
     (tmp_path / "syncline.toml").rename(other)
@@ -136,7 +150,7 @@ async def test_nothing_secret_is_sent_to_the_scheduler(pair, cluster, tmp_path, 
     for name in ("submit", "run"):
         monkeypatch.setattr(distributed.Client, name, seen(getattr(distributed.Client, name)))
     settings = load(tmp_path / "syncline.toml")
-    same = await parts.same_of(SqlSide(pair.pages, pair.looks).passes, pair.plan("items"))
+    same = await parts.same_of(SqlSide(pair.pages, pair.looks), MongoInspection(pair.target), pair.plan("items"))
     async with opened_cluster(cluster.scheduler_address, LinkWork(settings).origin) as there:
         looked = await there.run(Part("items", Stretch(), True, False, None, timedelta(seconds=9), same))
     assert looked.walked.records == ROWS

@@ -18,6 +18,7 @@ import pytest
 from bson import Int64
 
 from syncline.config import load
+from syncline.engines.mongo.inspection import MongoInspection
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import WorkerLostError
 from syncline.executing import processes
@@ -214,7 +215,7 @@ async def test_one_that_ends_again_and_again_is_given_up(pair, tmp_path, monkeyp
 
 
 async def test_the_job_of_a_killed_process_is_done_by_another(pair, tmp_path):
-    same = await same_of(SqlSide(pair.pages, pair.looks).passes, pair.plan("items"))
+    same = await same_of(SqlSide(pair.pages, pair.looks), MongoInspection(pair.target), pair.plan("items"))
     part = Part("items", Stretch(), True, False, 6000, timedelta(seconds=9), same)
     async with Processes(LinkWork(load(tmp_path / "syncline.toml")), 1) as executor:
         running = asyncio.create_task(executor.run(part))

@@ -3221,6 +3221,20 @@ MUTANTS: Sequence[Mutant] = (
         [f"{IN_PARTS}::test_whoever_is_unlike_the_command_is_refused"],
     ),
     Mutant(
+        "part-of-another-target",
+        "a process compares an older copy of the target",
+        [Swap("syncline/verify/part.py", "require_same", "here.renewals < asked.renewals", "False")],
+        [f"{IN_PARTS}::test_a_part_is_looked_at_in_the_target_of_the_command_only"],
+    ),
+    Mutant(
+        "sweep-of-another-target",
+        "a process sweeps another target than the command's",
+        [Swap("syncline/wiring/backfilling.py", "Bench.needs_target", "task.kind is TaskKind.SWEEP", "False")],
+        [
+            f"{TESTS}/test_backfill_processes.py::test_a_sweep_of_another_target_is_refused_and_marks_are_made_whatever_it_is"
+        ],
+    ),
+    Mutant(
         "part-of-the-killed-lost",
         "the part of a process that is killed is not given to another one",
         [Swap("syncline/executing/processes.py", "Processes.run", "tries == TRIES", "True")],

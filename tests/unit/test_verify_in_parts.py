@@ -12,8 +12,9 @@ from itertools import islice
 import pytest
 
 from syncline import errors
+from syncline.engines.memory import MemoryTarget
 from syncline.errors import SynclineError, UnlikeWorkerError
-from syncline.ports import Same, Stretch
+from syncline.ports import Beat, Same, Stretch
 from syncline.verify import part as parts
 from syncline.verify import spread
 from syncline.verify.one_pass import Options, Sides
@@ -91,7 +92,7 @@ def walk_of(both, others):
     sides = Sides(both.side, MemoryInspection(both.target), executor=others)
     here = make_walk(sides, both.plan, Pace(None), keys_only=False)
     limits = {"rate": None, "patience": timedelta()}
-    return SpreadWalk(here, both.side, both.side.digests, others, both.plan, keys_only=False, **limits)
+    return SpreadWalk(here, sides, both.side.digests, others, both.plan, keys_only=False, **limits)
 
 
 @pytest.mark.parametrize("size", [1, 7, 33, 1000])
@@ -212,10 +213,15 @@ async def test_its_error_is_the_pass_and_a_resumed_one_goes_on(both, monkeypatch
 
 @pytest.mark.parametrize(
     ("changed", "words"),
-    [("release", "it has Syncline 0, the command"), ("guard", "another source"), ("mapping", "maps item otherwise")],
+    [
+        ("release", "it has Syncline 0, the command"),
+        ("guard", "another source"),
+        ("mapping", "maps item otherwise"),
+        ("owner", "another target"),
+    ],
 )
 async def test_whoever_is_unlike_the_command_is_refused(both, changed, words):
-    same = await parts.same_of(both.side.passes, both.plan)
+    same = await parts.same_of(both.side, MemoryInspection(both.target), both.plan)
     values = {name: getattr(same, name) for name in Same.__slots__}
     here = {**values, changed: "0"}
     with pytest.raises(UnlikeWorkerError, match=words):
@@ -223,6 +229,46 @@ async def test_whoever_is_unlike_the_command_is_refused(both, changed, words):
     theirs = Part("item", Stretch(), True, False, None, QUICK, Same(**here))
     with pytest.raises(UnlikeWorkerError):
         await look_at(both.sides, both.plan, theirs)
+
+
+def beat_of(both, count, installation=None):
+    ours, system = both.database.state.installation, both.database.identity.system
+    return Beat(installation or ours, system, count)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "words"),
+    [
+        (7, (8, None), None),
+        (7, (7, None), None),
+        (7, (6, None), "an older copy of the target"),
+        (7, (9, "staging"), "another target"),
+        (7, None, "an older copy of the target"),
+        (None, None, None),
+        (None, (1, None), None),
+        (None, (1, "staging"), "another target"),
+    ],
+)
+async def test_a_part_is_looked_at_in_the_target_of_the_command_only(both, ours, theirs, words):
+    there = MemoryTarget()
+    for target, stored in ((both.target, ours and (ours, None)), (there, theirs)):
+        if stored:
+            await target.beat(beat_of(both, *stored))
+    same = await parts.same_of(both.side, MemoryInspection(both.target), both.plan)
+    part = sent(Part("item", Stretch(), True, False, None, QUICK, same))
+    elsewhere = Sides(both.side, MemoryInspection(there))
+    if words is None:
+        assert (await look_at(elsewhere, both.plan, part)).walked.over
+        return
+    with pytest.raises(UnlikeWorkerError, match=words):
+        await look_at(elsewhere, both.plan, part)
+
+
+async def test_a_job_that_asks_nothing_of_the_target_is_done_whatever_it_is(both):
+    await both.target.beat(beat_of(both, 7))
+    asked = await parts.same_of(both.side, None, both.plan)
+    parts.require_same("item", asked, asked)
+    parts.require_same("item", asked, await parts.same_of(both.side, MemoryInspection(both.target), both.plan))
 
 
 def every_error(kind=SynclineError):

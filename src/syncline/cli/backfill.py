@@ -197,7 +197,8 @@ async def _run_elsewhere(bench: Bench, executor: Executor, owner: str, task: Tas
     from syncline.wiring.backfilling import TaskJob
 
     plan = bench.plans.by_id[task.entity]
-    done: Step | None = await executor.run(TaskJob(task.id, plan.name, owner, await bench.same(plan)))
+    same = await bench.same(plan, targets=bench.needs_target(task))
+    done: Step | None = await executor.run(TaskJob(task.id, plan.name, owner, same))
     return done
 
 

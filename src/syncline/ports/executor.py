@@ -18,6 +18,10 @@ class Same:
     """This source, on this timeline, as installed now: see ``Passes.guard``."""
     mapping: str
     """Fingerprint of the entity."""
+    owner: str = ""
+    """Whose copy the target is: installation and system; empty: the target does not matter, or the guard tells."""
+    renewals: int = 0
+    """As many had reached the target: a copy that was made of it before stays behind."""
 
 
 class Executor(Protocol):

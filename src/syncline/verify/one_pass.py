@@ -63,7 +63,7 @@ class Pass:
             return walk
         self._spread = True  # it keeps to the rate by itself
         limits: Any = {"rate": options.rate, "patience": options.patience}
-        return SpreadWalk(walk, sides.source, digests, executor, plan, keys_only=keys_only, **limits)
+        return SpreadWalk(walk, sides, digests, executor, plan, keys_only=keys_only, **limits)
 
     async def run(self) -> EntityReport:
         """Do it.

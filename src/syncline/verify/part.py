@@ -49,11 +49,11 @@ async def look_at(sides: Sides, plan: Plan, part: Part) -> PartLooked:
     """Look at a part.
 
     Raises:
-        UnlikeWorkerError: this process has another release, another source, or another mapping.
+        UnlikeWorkerError: this process has another release, source, target or mapping.
 
     """
     began = time.monotonic()
-    require_same(plan.name, part.same, await same_of(sides.source.passes, plan))
+    require_same(plan.name, part.same, await same_of(sides.source, sides.inspection, plan))
     await sides.source.arrived(part.patience)
     pace = Pace(part.rate)
     walk = make_walk(sides, plan, pace, keys_only=part.keys_only)
@@ -76,7 +76,7 @@ async def look_at(sides: Sides, plan: Plan, part: Part) -> PartLooked:
 
 
 def require_same(name: str, asked: Same, here: Same) -> None:
-    """Refuse a job of another release, source or mapping.
+    """Refuse a job of another release, source, target or mapping.
 
     Raises:
         UnlikeWorkerError: it is one.
@@ -88,6 +88,10 @@ def require_same(name: str, asked: Same, here: Same) -> None:
         said = "its configuration leads to another source, or to another installation of Syncline"
     elif here.mapping != asked.mapping:
         said = f"its configuration maps {name} otherwise, or the table was altered just now"
+    elif asked.owner and here.owner != asked.owner:
+        said = "its configuration leads to another target"
+    elif here.renewals < asked.renewals:
+        said = "its configuration leads to an older copy of the target, or the target was restored just now"
     else:
         return
     raise UnlikeWorkerError(said, hint="give it the package and the configuration of the command, and start again")

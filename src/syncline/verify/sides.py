@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from syncline.ports import Executor, Inspection, Passes, Plan, Reverse, Same, SourceSide
+from syncline.ports import Executor, Inspection, Plan, Reverse, Same, SourceSide
 from syncline.verify.report import Mode
 from syncline.verify.spool import Taker
 from syncline.version import __version__
@@ -66,6 +66,14 @@ class Sides:
     """Who takes first looks; ``None``: this process, one after the other."""
 
 
-async def same_of(passes: Passes, plan: Plan) -> Same:
-    """Say what whoever does a job of an entity must share."""
-    return Same(__version__, await passes.guard(), plan.projection.fingerprint)
+async def same_of(source: SourceSide, inspection: Inspection | None, plan: Plan) -> Same:
+    """Say what whoever does a job of an entity must share; without an inspection: whatever the target is.
+
+    A target without a heartbeat is the one of which its source will be the owner.
+    """
+    same = Same(__version__, await source.passes.guard(), plan.projection.fingerprint)
+    if inspection is None:
+        return same
+    if (beat := await inspection.owner()) is None:
+        return replace(same, owner=" ".join(await source.identity()))
+    return replace(same, owner=f"{beat.installation} {beat.system}", renewals=beat.count)

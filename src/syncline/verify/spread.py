@@ -9,10 +9,10 @@ from datetime import timedelta
 from functools import partial
 
 from syncline.executing.parts import BEAT_SECONDS, Parts, Sizes, most
-from syncline.ports import Executor, Plan, Same, SourceDigests, SourceSide, Stretch
+from syncline.ports import Executor, Plan, Same, SourceDigests, Stretch
 from syncline.verify.comparison import Comparison
 from syncline.verify.part import Part
-from syncline.verify.sides import same_of
+from syncline.verify.sides import Sides, same_of
 from syncline.verify.walk import Walk, Walked
 
 FIRST, LEAST, MOST = 5000, 500, 500_000
@@ -24,7 +24,7 @@ class SpreadWalk:
 
     Args:
         here: the walk that takes looks at single keys.
-        source: the side that holds the truth.
+        sides: what whoever does the parts must have, too.
         digests: finds where a part ends.
         executor: does the parts.
         plan: the entity.
@@ -37,7 +37,7 @@ class SpreadWalk:
     def __init__(
         self,
         here: Walk,
-        source: SourceSide,
+        sides: Sides,
         digests: SourceDigests,
         executor: Executor,
         plan: Plan,
@@ -46,7 +46,7 @@ class SpreadWalk:
         rate: float | None,
         patience: timedelta,
     ) -> None:
-        self._here, self._source, self._digests = here, source, digests
+        self._here, self._sides, self._digests = here, sides, digests
         self._executor, self._plan = executor, plan
         self._keys_only, self._patience = keys_only, patience
         self._rate = None if rate is None else rate / executor.width
@@ -56,7 +56,7 @@ class SpreadWalk:
     async def begin(self) -> None:
         """Read what must be the same everywhere."""
         await self._here.begin()
-        self._same = await same_of(self._source.passes, self._plan)
+        self._same = await same_of(self._sides.source, self._sides.inspection, self._plan)
 
     async def side_by_side(self) -> bool:
         """Ask the walk of which this is made."""

@@ -11,7 +11,7 @@ from syncline.backfill.pace import CALM, Pace
 from syncline.backfill.runner import Progress, Runner
 from syncline.config import Settings
 from syncline.engines.postgres.marking import SqlMarking
-from syncline.ports import Plan, Plans, Same, Target
+from syncline.ports import Plan, Plans, Same, Target, Task, TaskKind
 from syncline.postgres.connection import Connection
 from syncline.wiring.sides import open_plans, open_ranges, opened_source, opened_target, same_here
 
@@ -48,9 +48,13 @@ class Bench:
             grace=self.settings.worker.grace,
         )
 
-    async def same(self, plan: Plan) -> Same:
-        """Say what whoever runs a task must share."""
-        return await same_here(self.source, plan)
+    async def same(self, plan: Plan, *, targets: bool) -> Same:
+        """Say what whoever runs a task must share; ``targets``: the target, too."""
+        return await same_here(self.source, self.target if targets else None, plan)
+
+    def needs_target(self, task: Task) -> bool:
+        """Tell whether a task asks the target anything: marks are made whether it answers or not."""
+        return task.kind is TaskKind.SWEEP or self.target.reverse is not None
 
 
 @contextlib.asynccontextmanager

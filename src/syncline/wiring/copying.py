@@ -66,7 +66,7 @@ async def opened_copier(
 
             def carrier() -> Carrier:
                 if executor is not None:
-                    return DistantCarrier(executor, loop, pacing.rate, partial(same_here, source))
+                    return DistantCarrier(executor, loop, pacing.rate, partial(same_here, source, target))
                 return SqlCarrier(
                     settings.source.url,
                     settings.target.url,

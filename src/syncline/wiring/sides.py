@@ -18,7 +18,6 @@ from syncline.engines.postgres.plans import compile_declared
 from syncline.engines.postgres.target import claims
 from syncline.engines.postgres.target.inspection import SqlInspection
 from syncline.engines.postgres.target.target import SqlTarget
-from syncline.engines.postgres.verification.passes import SqlPasses
 from syncline.engines.postgres.verification.side import SqlSide
 from syncline.errors import (
     CommandNeededError,
@@ -184,9 +183,9 @@ async def open_ranges(settings: Settings, stack: contextlib.AsyncExitStack) -> C
     return None
 
 
-async def same_here(source: Connection, plan: Plan) -> Same:
-    """Say what another process that works for this one must share."""
-    return await same_of(SqlPasses(source), plan)
+async def same_here(source: Connection, target: Target | None, plan: Plan) -> Same:
+    """Say what another process that works for this one must share; without a target: whatever that is."""
+    return await same_of(SqlSide(source, source), None if target is None else inspection(target), plan)
 
 
 async def open_plans(settings: Settings, connection: Connection, *, copying: bool = False) -> Plans:

@@ -1,0 +1,59 @@
+"""What a process that does jobs keeps open between them."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from syncline.errors import SourceUnavailableError, TargetUnavailableError
+from syncline.ports import Plans, Same
+from syncline.wiring import performing
+from syncline.wiring.backfilling import TaskJob
+from syncline.wiring.performing import LinkPerformer
+
+SAME = Same("1", "g", "m")
+
+
+class Bench:
+    """Runs nothing; its connection may be lost."""
+
+    plans = Plans({1: SimpleNamespace(name="items")}, {})
+    lost: Exception | None = None
+
+    async def same(self, _plan, *, targets):
+        if self.lost is not None:
+            raise self.lost
+        return SAME
+
+    def runner(self, _owner):
+        return self
+
+    async def resume(self, task):
+        return task
+
+
+@pytest.mark.parametrize("kind", [SourceUnavailableError, TargetUnavailableError])
+async def test_after_an_outage_the_next_job_has_new_connections(monkeypatch, kind):
+    made, closed = [], []
+
+    @asynccontextmanager
+    async def opened_bench(_settings):
+        made.append(Bench())
+        yield made[-1]
+        closed.append(True)
+
+    monkeypatch.setattr(performing, "opened_bench", opened_bench)
+    job = TaskJob(7, "items", "me", SAME)
+    async with AsyncExitStack() as stack:
+        performer = LinkPerformer(SimpleNamespace(), stack)
+        assert [await performer.perform(job), await performer.perform(job)] == [7, 7]
+        assert (len(made), closed) == (1, [])
+        made[0].lost = kind("gone")
+        with pytest.raises(kind):
+            await performer.perform(job)
+        assert closed == [True]
+        assert await performer.perform(job) == 7
+        assert len(made) == 2
+    assert closed == [True, True]
