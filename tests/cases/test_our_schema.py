@@ -139,6 +139,35 @@ def test_numbers_that_somebody_set_back_are_put_forward(case: Case) -> None:
     assert not case.install().changes
 
 
+def test_numbers_are_put_forward_above_those_that_are_ahead_of_the_clock(case: Case) -> None:
+    """They go by 512: of many marks they overtake the microseconds, from which they began when they were put forward."""
+    case.sql(
+        "INSERT INTO syncline.outbox (seq, entity, lane, hint, key) OVERRIDING SYSTEM VALUE"
+        " SELECT (extract(epoch FROM now()) * 1e6)::bigint + 10000000000, id, 0, 'U', '1' FROM syncline.entity"
+    )
+    ((highest,),) = case.sql("SELECT max(seq) FROM syncline.outbox")
+
+    assert "put forward the numbers of syncline.outbox" in case.install().summary
+
+    case.sql("INSERT INTO item VALUES (2)")
+    ((newest,),) = case.sql("SELECT max(seq) FROM syncline.outbox WHERE key = '2'")
+    assert newest >= highest + 512
+    assert not case.install().changes
+
+
+@pytest.mark.parametrize("drop", ["DROP TABLE syncline.block CASCADE", "ALTER TABLE syncline.block DROP keys CASCADE"])
+def test_keys_of_blocks_that_are_put_back_are_stored_as_before(case: Case, drop: str) -> None:
+    stored = (
+        "SELECT attstorage = 'e' FROM pg_attribute WHERE attrelid = 'syncline.block'::regclass AND attname = 'keys'"
+    )
+    assert case.sql(stored) == [(True,)]
+    case.sql(drop)
+
+    case.install()
+
+    assert case.sql(stored) == [(True,)]
+
+
 def test_an_emptied_table_of_lanes_is_filled(case: Case) -> None:
     case.sql("TRUNCATE syncline.lane")
 

@@ -100,6 +100,7 @@ ADDITIONS = {
     "foreign key": "ALTER TABLE syncline.outbox ADD FOREIGN KEY (entity) REFERENCES syncline.observed",
     "rule": "CREATE RULE no AS ON INSERT TO syncline.outbox DO INSTEAD SELECT 1 / 0",
     "sequence": "ALTER SEQUENCE syncline.outbox_seq_seq MAXVALUE 1024 RESTART",
+    "sequence with a cache": "ALTER SEQUENCE syncline.outbox_seq_seq CACHE 20",
     "trigger": "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;"
     "CREATE TRIGGER no BEFORE INSERT ON syncline.outbox FOR EACH ROW EXECUTE FUNCTION no()",
     "task's CHECK": "DROP TABLE syncline.outbox CASCADE; ALTER TABLE syncline.task ADD CHECK (kind = 'a')",

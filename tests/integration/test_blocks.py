@@ -280,6 +280,36 @@ async def test_the_floor_is_below_the_first_mark_ever(source: Source, relay: Rel
     assert len(_keys(await _marks(source, after=floor.value))) == 1000
 
 
+async def test_blocks_of_few_keys_are_read_together(source: Source, relay: Relay) -> None:
+    relay.sql("INSERT INTO item SELECT n FROM generate_series(1, 300) AS n")
+    assert relay.value("SELECT max(size) FROM syncline.block") < 25
+    assert 100 <= len(_keys(await _marks(source, limit=100))) < 125
+
+
+async def test_no_floor_is_above_numbers_that_sessions_keep_for_later(source: Source, relay: Relay) -> None:
+    """Another tool gave the sequence a cache: who drew first writes last."""
+    relay.sql("ALTER SEQUENCE syncline.outbox_seq_seq CACHE 20")
+    floor = source.marks.floor()
+    assert floor is not None
+    with psycopg.connect(relay.url, autocommit=True) as early:
+        early.execute("INSERT INTO item VALUES (1)")
+        relay.sql("INSERT INTO item VALUES (2)")
+        relay.sql("DELETE FROM syncline.outbox")
+        await floor.advance()
+        while floor._candidate is not None:  # type: ignore[attr-defined]  # whoever could have drawn it has not ended
+            await floor.advance()
+            await asyncio.sleep(0.01)
+        floor.seen(None)
+        early.execute("INSERT INTO item VALUES (3)")
+        assert _keys(await _marks(source, after=floor.value)) == ["3"]
+
+        relay.sql("ALTER SEQUENCE syncline.outbox_seq_seq CACHE 1")
+        drawn = await floor.drawn()
+        early.execute("INSERT INTO item VALUES (4)")
+        assert drawn > 0
+        assert _keys(await _marks(source, after=drawn)) == ["4"], "what sessions kept is given up with the cache"
+
+
 async def test_of_rows_and_blocks_none_is_passed_by_where_the_others_fill_the_room(
     relay: Relay, source: Source
 ) -> None:

@@ -63,15 +63,19 @@ class Reading:
 
 
 @pytest.fixture
-async def reading(relay: Relay) -> AsyncIterator[Reading]:
+def range_() -> tuple[int, int]:
+    """Sizes of batches."""
+    return BATCH, BATCH
+
+
+@pytest.fixture
+async def reading(relay: Relay, range_: tuple[int, int]) -> AsyncIterator[Reading]:
     source = await open_source(relay.url, worker=str(uuid4()))
     try:
         await source.journal.lanes.renew(name="test", version="0", ttl=HOUR, confirmed=0, report={})
         leases: Any = SimpleNamespace(held=await source.journal.lanes.acquire(list(range(LANES)), above=0))
         plans = (await compile_plans(source.control, [ITEM, NOTE])).by_id
-        made = Reader(
-            source, plans, leases, stopped={}, poison=Poison(), range_=(BATCH, BATCH), bytes_in_flight=10_000_000
-        )
+        made = Reader(source, plans, leases, stopped={}, poison=Poison(), range_=range_, bytes_in_flight=10_000_000)
         yield Reading(source, made)
     finally:
         await source.close()
@@ -112,6 +116,34 @@ async def test_what_waits_below_a_turn_is_read_though_the_pass_starts_over(
     await reading.to_the_end()
     assert waiting(relay) == 0
     assert len(set(reading.seen)) == ROWS + 6
+
+
+@pytest.mark.parametrize("range_", [(10, BATCH)], ids=str)
+@pytest.mark.parametrize("large", [IN_BLOCKS, AS_ROWS], ids=["blocks", "rows"])
+async def test_what_is_written_while_batches_grow_does_not_wait_for_the_end(
+    relay: Relay, reading: Reading, large: str
+) -> None:
+    relay.sql(large)
+    await reading.step()
+    for number in range(20):
+        relay.sql("INSERT INTO note (id, name) VALUES (%s, 'another')", number)
+    note = int(relay.value("SELECT id FROM syncline.entity WHERE name = 'note'"))
+    while not {(note, str(number)) for number in range(20)} <= set(reading.seen):
+        assert await reading.step()
+    assert waiting(relay) > ROWS / 2, "the large one is not at its end"
+    await reading.to_the_end()
+    assert waiting(relay) == 0
+
+
+@pytest.mark.parametrize("range_", [(300, 300)], ids=str)
+async def test_a_statement_in_blocks_of_few_keys_has_one_turn(relay: Relay, reading: Reading) -> None:
+    relay.sql(IN_BLOCKS)
+    await reading.step()
+    relay.sql("INSERT INTO note (id, name) SELECT g, 'another' FROM generate_series(1, 256) AS g")
+    note = int(relay.value("SELECT id FROM syncline.entity WHERE name = 'note'"))
+    while not {(note, str(number)) for number in range(1, 257)} <= set(reading.seen):
+        assert await reading.step()
+    assert waiting(relay) > ROWS / 2, "the large one is not at its end"
 
 
 async def test_two_large_transactions_do_not_keep_others_from_their_turns(relay: Relay, reading: Reading) -> None:

@@ -569,11 +569,17 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{RELAY}/turns.py",
                 "Turns.look",
-                "turn or (most and self._front is None)",
-                "most and self._front is None",
+                "max(self._front or 0, await self._floor.drawn() - size // 2)",
+                "self._front",
             )
         ],
         [f"{TURNS}::test_two_large_transactions_do_not_keep_others_from_their_turns"],
+    ),
+    Mutant(
+        "turns-of-the-last-only",
+        "what is marked after a large transaction while batches grow waits for its end",
+        [Swap(f"{RELAY}/turns.py", "Turns.look", "self._drawn is None", "True")],
+        [f"{TURNS}::test_what_is_written_while_batches_grow_does_not_wait_for_the_end"],
     ),
     Mutant(
         "floor-above-what-turns-pass-over",

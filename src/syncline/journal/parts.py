@@ -26,6 +26,7 @@ _LATER_KEY = re.compile(r"ALTER TABLE syncline\w*\.\w+ ADD CONSTRAINT (\w+) ")
 _LATER_COLUMN = re.compile(r"ALTER TABLE syncline\w*\.(\w+) ADD COLUMN IF NOT EXISTS (\w+)")
 _OF = re.compile(
     r"(?:COMMENT ON (?:TABLE|INDEX|FUNCTION|VIEW|COLUMN)|INSERT INTO|REVOKE ALL ON FUNCTION) syncline\.(\w+(?:\.\w+)?)"
+    r"|ALTER TABLE syncline\.(\w+) ALTER COLUMN (\w+) SET STORAGE"
 )
 """What belongs to the making of a part, and to that of its table."""
 _COLUMN = re.compile(r'^    (?P<name>[a-z_]+) +(?P<type>["a-z].*?),?$', re.MULTILINE)
@@ -222,7 +223,8 @@ def _read(dialect: Dialect) -> tuple[Part, ...]:
         if found := _CREATE.match(statement):
             made += _parts_of(statement, Kind(found["kind"].lower()), found["name"], dialect)
         elif of := _OF.match(statement):
-            made = [part if _stranger(part, of[1]) else _with(part, statement) for part in made]
+            name = ".".join(filter(None, of.groups()))
+            made = [part if _stranger(part, name) else _with(part, statement) for part in made]
     return tuple(made)
 
 

@@ -40,8 +40,10 @@ FROM (
 ORDER BY seq
 
 -- name: drawn
--- The floor, step 1: every mark up to here has been drawn by a transaction that had its id already (tx precedes seq).
-SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM syncline.outbox_seq_seq
+-- The floor, step 1: every mark up to here has been drawn by a transaction that had its id already (tx precedes seq). Where somebody
+-- has given the sequence a cache, sessions have numbers for transactions to come, and nothing is said.
+SELECT CASE WHEN s.is_called AND d.seqcache = 1 THEN s.last_value ELSE 0 END
+FROM syncline.outbox_seq_seq AS s JOIN pg_catalog.pg_sequence AS d ON d.seqrelid = s.tableoid
 
 -- name: next_transaction
 -- Step 2, a statement of its own: an id above those transactions' ids. (A snapshot's xmax would not be: it is the latest

@@ -63,7 +63,7 @@ COMMENT ON TABLE syncline.observed IS 'Syncline: what the catalog said of each e
 
 -- tx stands before seq: defaults are computed in this order, so that a transaction has its id before it draws a number.
 -- The relay's floor (see queries.sql, "drawn") relies on it. The sequence goes by 512, so that one number is drawn for a block:
--- those below it, down to the one that was drawn before, are its keys'. Whatever is drawn later is higher than all of them.
+-- its keys have that one and those just below it. Whatever is drawn later is higher than all of them.
 CREATE TABLE syncline.outbox (
     tx         xid8 NOT NULL DEFAULT pg_current_xact_id(),
     seq        bigint GENERATED ALWAYS AS IDENTITY (START WITH 512 INCREMENT BY 512 MINVALUE 512 CACHE 1) PRIMARY KEY,
@@ -107,7 +107,7 @@ CREATE TABLE syncline.block (
 ALTER TABLE syncline.block ALTER COLUMN keys SET STORAGE EXTERNAL;
 COMMENT ON TABLE syncline.block IS 'Syncline: marks of many keys that one statement changed, a row for each lane and some hundred keys; the outbox has the others.';
 COMMENT ON COLUMN syncline.block.seq IS 'The number of its last key as it was made; it stays when a part is acknowledged.';
-COMMENT ON COLUMN syncline.block.first IS 'The lowest number that is left: blocks that are made at the same time have numbers of the same range.';
+COMMENT ON COLUMN syncline.block.first IS 'The lowest number of the keys that are left.';
 COMMENT ON COLUMN syncline.block.seqs IS 'The numbers of the keys, in the order of `keys`; empty: they follow each other from `first` on.';
 
 CREATE VIEW syncline.waiting AS
@@ -293,7 +293,7 @@ BEGIN
                                        WHERE i.indrelid = c.oid AND (i.indkey::text <> a.attnum::text OR i.indpred IS NOT NULL)) THEN 'has another index' END,
                      CASE WHEN NOT has_table_privilege(c.oid, 'INSERT') THEN format('is closed to %s', current_user) END,
                      CASE WHEN c.relname = 'outbox' AND NOT has_function_privilege('syncline.wake()', 'EXECUTE') THEN format('wakes nobody for %s', current_user) END,
-                     CASE WHEN c.relname = 'outbox' AND (SELECT (s.seqmin, s.seqmax, s.seqincrement, s.seqcycle) <> (512, 9223372036854775807, 512, false) FROM pg_sequence AS s
+                     CASE WHEN c.relname = 'outbox' AND (SELECT (s.seqmin, s.seqmax, s.seqincrement, s.seqcycle, s.seqcache) <> (512, 9223372036854775807, 512, false, 1) FROM pg_sequence AS s
                                 WHERE s.seqrelid = to_regclass('syncline.outbox_seq_seq')) THEN 'has another sequence' END,
                      CASE WHEN (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod),
                                                             CASE WHEN a.attnotnull THEN 'not null' END, CASE WHEN a.atthasdef THEN 'default' END,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
-from operator import itemgetter
 from typing import NamedTuple
 
 
@@ -54,14 +53,16 @@ class Mark(NamedTuple):
         return self._replace(keys=stays, whole=False), self._replace(keys=left, whole=False)
 
 
-_KEYS = itemgetter(6)
-SMALL_BLOCK = 128
-"""With every so many marks that are asked for one more block may come: fewer keys has only what is left of one."""
+LANES = 64
+"""Parts into which keys are divided, numbered from 0; ``syncline.lane_of`` knows which key is in which."""
 
 
 def most_blocks(limit: int) -> int:
-    """Say how many blocks come at most where so many marks are asked for."""
-    return limit // SMALL_BLOCK + 1
+    """Say how many blocks come at most where so many marks are asked for.
+
+    A statement of few hundred rows makes a block for each lane, of a few keys each.
+    """
+    return max(2 * LANES, limit // 16)
 
 
 def there_may_be_more(marks: Sequence[Mark], limit: int) -> bool:
@@ -71,7 +72,7 @@ def there_may_be_more(marks: Sequence[Mark], limit: int) -> bool:
 
 def any_block(marks: Iterable[Mark]) -> bool:
     """Tell whether there is a block among marks."""
-    return any(map(_KEYS, marks))
+    return any(mark[6] is not None for mark in marks)
 
 
 def keys_in(marks: Iterable[Mark]) -> int:
@@ -99,8 +100,6 @@ def split(marks: Iterable[Mark], gone: Collection[tuple[int, str]]) -> tuple[lis
     return stay, left
 
 
-LANES = 64
-"""Parts into which keys are divided, numbered from 0; ``syncline.lane_of`` knows which key is in which."""
 BATCH_BITS = 31
 MAX_BATCH = (1 << BATCH_BITS) - 1
 MAX_EPOCH = (1 << (63 - BATCH_BITS)) - 1

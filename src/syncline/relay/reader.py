@@ -150,7 +150,7 @@ class Reader:
                 self.restart()
         if work is not None:
             self._number = max(number, self._number)  # parts that are read apart have drawn some meanwhile
-            self._latest = next(reversed(work.touched))
+            self._latest = work.marks[-1][2]
             work.states = states
         return work, full or again or front is not None
 

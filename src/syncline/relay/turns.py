@@ -28,12 +28,14 @@ class Turns:
         self._floor = floor
         self._front: int | None = None
         """Marks above this have turns."""
+        self._drawn: int | None = None
+        """The highest number that was given out when a read was full for the first time."""
         self._due = 0.0
         self._was_one = False
 
     def reset(self) -> None:
         """Forget what waited: there are new lanes."""
-        self._front = None
+        self._front = self._drawn = None
 
     def next(self) -> int | None:
         """Give the number above which the next read begins if it is a turn; ``None``: the pass goes on."""
@@ -52,12 +54,21 @@ class Turns:
         Args:
             turn: it was a turn.
             full: there may be more behind it.
-            size: how many marks it could take. Of so many, half as a margin, the last ones stay above the front: among
-                them are those that were made between the end of a large transaction and this read.
-            most: no read takes more.
+            size: how many marks it could take. The front is half as many numbers below the last one, as a margin: they
+                have no more keys than that, and among them are the last that were made before this read.
+            most: no read takes more. Until reads have grown to that there are no turns; what is made meanwhile is
+                above the front.
 
         """
-        if self._floor is not None and full and (turn or (most and self._front is None)):
-            self._front = max(self._front or 0, await self._floor.drawn() - size // 2)
-        elif not turn and not full:
-            self._front = None
+        if self._floor is None:
+            return
+        if turn:
+            if full:
+                self._front = max(self._front or 0, await self._floor.drawn() - size // 2)
+        elif not full:
+            self.reset()
+        elif self._front is None:
+            if self._drawn is None:
+                self._drawn = await self._floor.drawn()
+            if most:
+                self._front = max(0, self._drawn - size // 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from psycopg import sql
 
@@ -11,6 +11,7 @@ from syncline.capture.postgres.install_plan import InstallPlan
 from syncline.capture.postgres.migrate import grants_of_roles
 from syncline.journal.migration import migrations
 from syncline.journal.parts import Kind, Part, numbered, parts
+from syncline.journal.tables import set_back
 from syncline.model.link import current
 from syncline.postgres.dialect import Dialect
 from syncline.postgres.sql import blocks, identifier
@@ -20,6 +21,8 @@ _REMEMBERS = frozenset({"entity", "outbox", "block", "deferred", "parked", "task
 _OF_ENTITIES = ("entity", "outbox", "block", "deferred", "parked", "task", "observed", "capture")
 _HOLDS = frozenset({Kind.TABLE, Kind.COLUMN})
 _ALTERED = _HOLDS | {Kind.DEFINITION}
+_STEP = 512
+"""Between two numbers of the outbox: a block has those down to the one before."""
 
 
 def lost_entities(lacking: Sequence[Part]) -> bool:
@@ -94,10 +97,18 @@ def _forgotten(lacking: Sequence[Part], dialect: Dialect) -> Iterator[sql.Compos
             yield sql.SQL("/* syncline */ DELETE FROM {}").format(identifier(table))
 
 
-def plan_numbers(plan: InstallPlan, behind: Sequence[str]) -> None:
-    """Let numbers go on above all that are there, where somebody has set a sequence back."""
+def plan_numbers(plan: InstallPlan, found: Mapping[str, tuple[int, int]]) -> None:
+    """Let numbers go on above all that are there, where somebody has set a sequence back.
+
+    Args:
+        plan: is added to.
+        found: the last number that each table was given, and the highest that it has.
+
+    """
+    behind = set_back(found)
     for table in behind:
-        plan.migrations.append(sql.Composed([sql.SQL(_restart(table, numbered()[table]))]))
+        restart = _restart(table, numbered()[table], above=found[table][1])
+        plan.migrations.append(sql.Composed([sql.SQL(restart)]))
     if behind:
         plan.say(f"put forward the numbers of {', '.join(f'{current().schema}.{table}' for table in behind)}")
 
@@ -109,6 +120,7 @@ def _numbers(part: Part, dialect: Dialect) -> list[str]:
     return [_restart(part.table or part.name, part.identity)]
 
 
-def _restart(table: str, column: str) -> str:
+def _restart(table: str, column: str, *, above: int = 0) -> str:
     """Compose what lets numbers begin above all that were ever given out: workers remember how far they have read."""
-    return f"ALTER TABLE {current().schema}.{table} ALTER COLUMN {column} RESTART WITH {time.time_ns() // 1000}"
+    first = max(time.time_ns() // 1000, above + _STEP)
+    return f"ALTER TABLE {current().schema}.{table} ALTER COLUMN {column} RESTART WITH {first}"

@@ -30,7 +30,7 @@ from syncline.errors import MappingError, NotInstalledError, OvertakenError, Par
 from syncline.journal.migration import SCHEMA_VERSION, SchemaVersion
 from syncline.journal.parts import Part, missing_parts
 from syncline.journal.registry import InstalledEntity, installed, require_version, schema_version
-from syncline.journal.tables import numbers, odd_outbox, set_back
+from syncline.journal.tables import numbers, odd_outbox
 from syncline.model.defaults import LOCK_TIMEOUT, PATIENCE
 from syncline.model.entity import Entity, TableName
 from syncline.ports import PENDING
@@ -131,7 +131,7 @@ async def plan(
         await examine(conn, facts, families, options.worker_role, result)
         plan_missing(result, lacking, [one.entity.name for one in wanted], Dialect.POSTGRESQL)
         if version is not None and not lacking and not version.missing:
-            plan_numbers(result, set_back(await numbers(conn)))
+            plan_numbers(result, await numbers(conn))
         if version is not None:
             plan_migrations(result, version, Dialect.POSTGRESQL, finish=options.finish)
         present, left = _without(present, options.leaving)

@@ -65,12 +65,13 @@ class OurSchema:
             StalePlanError: those of the marks were: new ones may stand below what this session has read.
 
         """
+        before = self._drawn.highest  # read first: the relay raises it meanwhile
         with translated():
             numbers = await tables.numbers(self._connection)
-        given, before = numbers["outbox"][0], self._drawn.highest
+        given = numbers["outbox"][0]
         if given < before:
             raise StalePlanError(f"the numbers of marks were set back from {before} to {given}")
-        self._drawn.highest = given
+        self._drawn.highest = max(self._drawn.highest, given)
         return tables.set_back(numbers)
 
     async def _judge(self, behind: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
--- A block draws one number: the sequence goes by so many as a block may have keys. Until this nothing of it is there is no other step.
+-- A block draws one number: the sequence goes by more than a block may have keys.
 -- name: numbers
 -- Under the first statement's lock nobody draws a number: so none is given twice by what sets them forward. (Whoever marks holds that
 -- lock's contrary until its transaction ends.)
@@ -22,7 +22,7 @@ BEGIN
                                        WHERE i.indrelid = c.oid AND (i.indkey::text <> a.attnum::text OR i.indpred IS NOT NULL)) THEN 'has another index' END,
                      CASE WHEN NOT has_table_privilege(c.oid, 'INSERT') THEN format('is closed to %s', current_user) END,
                      CASE WHEN c.relname = 'outbox' AND NOT has_function_privilege('syncline.wake()', 'EXECUTE') THEN format('wakes nobody for %s', current_user) END,
-                     CASE WHEN c.relname = 'outbox' AND (SELECT (s.seqmin, s.seqmax, s.seqincrement, s.seqcycle) <> (512, 9223372036854775807, 512, false) FROM pg_sequence AS s
+                     CASE WHEN c.relname = 'outbox' AND (SELECT (s.seqmin, s.seqmax, s.seqincrement, s.seqcycle, s.seqcache) <> (512, 9223372036854775807, 512, false, 1) FROM pg_sequence AS s
                                 WHERE s.seqrelid = to_regclass('syncline.outbox_seq_seq')) THEN 'has another sequence' END,
                      CASE WHEN (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod),
                                                             CASE WHEN a.attnotnull THEN 'not null' END, CASE WHEN a.atthasdef THEN 'default' END,
@@ -53,6 +53,7 @@ END $$;
 
 -- name: blocks
 ALTER TABLE syncline.block ALTER COLUMN keys SET STORAGE EXTERNAL;
+COMMENT ON COLUMN syncline.block.first IS 'The lowest number of the keys that are left.';
 COMMENT ON COLUMN syncline.block.seqs IS 'The numbers of the keys, in the order of `keys`; empty: they follow each other from `first` on.';
 CREATE OR REPLACE VIEW syncline.waiting AS
 SELECT tx, seq, at, entity, lane, hint, durable, key, event_type, payload FROM syncline.outbox
