@@ -351,11 +351,17 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{JOURNAL}/queries.sql",
                 "drawn",
-                "CASE WHEN is_called THEN last_value ELSE 0 END",
-                "last_value",
+                "s.is_called AND d.seqcache = 1",
+                "d.seqcache = 1",
             )
         ],
         [f"{BLOCKS}::test_the_floor_is_below_the_first_mark_ever"],
+    ),
+    Mutant(
+        "floor-above-cached-numbers",
+        "marks of sessions that drew their numbers ahead are passed over",
+        [Swap(f"{JOURNAL}/queries.sql", "drawn", "s.is_called AND d.seqcache = 1", "s.is_called")],
+        [f"{BLOCKS}::test_no_floor_is_above_numbers_that_sessions_keep_for_later"],
     ),
     Mutant(
         "one-slice-again-and-again",
