@@ -275,17 +275,26 @@ async def test_a_collection_that_is_given_up_writes_down_what_is_noted(stage):
 
 async def test_a_cancelled_update_is_open_or_done(stage, documents, monkeypatch):
     monkeypatch.setattr(audit, "_TOGETHER_SECONDS", 0)
-    id_ = ObjectId()
-    await stage.write(Action.CREATE, id_, title="a")
+    ids = [ObjectId() for _ in range(4)]
+    for id_ in ids:
+        await stage.write(Action.CREATE, id_, title=str(id_))
     async with AsyncDualWriteService(documents, settings=LEFT) as service:
         await service._open()
-        calling = asyncio.create_task(service.update_document("tasks", id_, {"n": 1}))
-        while not calling.done():
-            await asyncio.sleep(0)
-            calling.cancel()
-        await asyncio.gather(calling, return_exceptions=True)
+        for id_, steps in zip(ids, (1, 4, 40, 400), strict=True):
+            calling = asyncio.create_task(service.update_document("tasks", id_, {"n": 1}))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            while not calling.done():
+                calling.cancel()
+                await asyncio.sleep(0)
+            await asyncio.gather(calling, return_exceptions=True)
+    before = await stage.documents()
     await pump(stage).walk()
-    found = await stage.documents()
-    outcomes = [one[3] for one in await logged(stage)]
-    assert outcomes == (["done"] if "n" in found[id_] else outcomes)
-    assert outcomes in ([], ["open"], ["done"])
+    entries, after = await logged(stage), await stage.documents()
+    for id_ in ids:
+        outcomes = [one[3] for one in entries if one[1] == id_]
+        assert outcomes in ([], ["open"], ["done"])
+        if "n" in before[id_]:
+            assert outcomes == ["done"]
+        elif "n" not in after[id_]:
+            assert outcomes != ["done"]
