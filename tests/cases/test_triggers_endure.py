@@ -384,6 +384,12 @@ def test_what_somebody_added_to_the_outbox_is_named(fresh: Case) -> None:
     assert any("syncline.outbox has a CHECK" in warning for warning in fresh.install().warnings)
 
 
+def test_a_cache_of_the_outboxs_sequence_is_named(fresh: Case) -> None:
+    fresh.sql(ADDITIONS["sequence with a cache"])
+
+    assert any("outbox has another sequence" in warning for warning in fresh.install().warnings)
+
+
 @pytest.mark.parametrize("number", [1, 11])
 def test_gaps_of_several_entities_in_one_transaction_are_all_noted(fresh: Case, number: int) -> None:
     """Of two entities one may have a number that ends as the other's."""
