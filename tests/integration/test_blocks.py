@@ -296,9 +296,10 @@ async def test_no_floor_is_above_numbers_that_sessions_keep_for_later(source: So
         relay.sql("INSERT INTO item VALUES (2)")
         relay.sql("DELETE FROM syncline.outbox")
         await floor.advance()
-        while floor._candidate is not None:  # type: ignore[attr-defined]  # whoever could have drawn it has not ended
-            await floor.advance()
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while floor._candidate is not None:  # type: ignore[attr-defined]  # whoever could have drawn it has not ended
+                await floor.advance()
+                await asyncio.sleep(0.01)
         floor.seen(None)
         early.execute("INSERT INTO item VALUES (3)")
         assert _keys(await _marks(source, after=floor.value)) == ["3"]

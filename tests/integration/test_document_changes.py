@@ -70,7 +70,7 @@ EVENTS = [
     ("the number alone", updated({"_sync.c": 5}), NOTHING),
     ("a change beside such a clearing", updated({"a": 1, "_sync.c": 5}, ["_sync.mark"]), MARKS),
     ("a write of the way back", updated({"a": 1, "_sync.v": 9, "_sync.c": 5, "_sync.t": 3}, ["_sync.mark"]), NOTHING),
-    ("likewise, of the whole field", updated({"a": 1, "_sync": {"v": 9, "c": 5, "t": 3}}), NOTHING),
+    ("one that took the whole field along", updated({"a": 1, "_sync": {"v": 9, "c": 5, "t": 3}}), MARKS),
     ("a deletion of the way back", updated({"_sync.t": 3, "_sync.deleted": True}, ["a"]), TOMBSTONE),
     ("a clearing with what is noted", updated({}, ["_sync.mark", "_sync.log"]), NOTHING),
     ("what is noted, taken out", updated({"_sync.log": []}), NOTHING),

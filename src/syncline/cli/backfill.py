@@ -197,7 +197,8 @@ async def _run_elsewhere(bench: Bench, executor: Executor, owner: str, task: Tas
     from syncline.wiring.backfilling import TaskJob
 
     plan = bench.plans.by_id[task.entity]
-    same = await bench.same(plan, targets=bench.needs_target(task))
+    renew = partial(bench.runner(owner).tasks.claim, [plan.id], task.id, held=True)
+    same = await bench.same_when_there(plan, targets=bench.needs_target(task), renew=renew)
     done: Step | None = await executor.run(TaskJob(task.id, plan.name, owner, same))
     return done
 

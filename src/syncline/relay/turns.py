@@ -70,5 +70,5 @@ class Turns:
         elif self._front is None:
             if self._drawn is None:
                 self._drawn = await self._floor.drawn()
-            if most:
+            if most and self._drawn:  # 0: it cannot be told
                 self._front = max(0, self._drawn - size // 2)

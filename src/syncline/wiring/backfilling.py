@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from syncline.backfill.pace import CALM, Pace
+from syncline.backfill.permit import MAX_PAUSE_SECONDS, PAUSE_SECONDS
 from syncline.backfill.runner import Progress, Runner
 from syncline.config import Settings
 from syncline.engines.postgres.marking import SqlMarking
+from syncline.errors import TargetUnavailableError
 from syncline.ports import Plan, Plans, Same, Target, Task, TaskKind
 from syncline.postgres.connection import Connection
 from syncline.wiring.sides import open_plans, open_ranges, opened_source, opened_target, same_here
@@ -51,6 +54,17 @@ class Bench:
     async def same(self, plan: Plan, *, targets: bool) -> Same:
         """Say what whoever runs a task must share; ``targets``: the target, too."""
         return await same_here(self.source, self.target if targets else None, plan)
+
+    async def same_when_there(self, plan: Plan, *, targets: bool, renew: Callable[[], Awaitable[object]]) -> Same:
+        """Say likewise; a target that is away is waited for, with the claim kept by ``renew``."""
+        pause = PAUSE_SECONDS
+        while True:
+            try:
+                return await self.same(plan, targets=targets)
+            except TargetUnavailableError:
+                await renew()
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
     def needs_target(self, task: Task) -> bool:
         """Tell whether a task asks the target anything: marks are made whether it answers or not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from syncline.config import Settings
@@ -66,8 +67,11 @@ class LinkPerformer:
             if self._bench is None:
                 self._bench = await self._opened.enter_async_context(opened_bench(self._settings))
             plan = _named(self._bench.plans, job.entity)
-            require_same(plan.name, job.same, await self._bench.same(plan, targets=bool(job.same.owner)))
-            return await self._bench.runner(job.owner).resume(job.task)
+            runner = self._bench.runner(job.owner)
+            renew = partial(runner.tasks.claim, [plan.id], job.task, held=True)
+            here = await self._bench.same_when_there(plan, targets=bool(job.same.owner), renew=renew)
+            require_same(plan.name, job.same, here)
+            return await runner.resume(job.task)
         if isinstance(job, CarryJob):
             if self._copier is None:
                 source = await self._opened.enter_async_context(opened_source(self._settings))

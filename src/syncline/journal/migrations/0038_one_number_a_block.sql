@@ -2,7 +2,7 @@
 -- name: numbers
 -- Under the first statement's lock nobody draws a number: so none is given twice by what sets them forward. (Whoever marks holds that
 -- lock's contrary until its transaction ends.)
-ALTER SEQUENCE syncline.outbox_seq_seq START WITH 512 INCREMENT BY 512;
+ALTER SEQUENCE syncline.outbox_seq_seq START WITH 512 INCREMENT BY 512 CACHE 1;
 SELECT setval('syncline.outbox_seq_seq', 512) FROM syncline.outbox_seq_seq WHERE last_value < 512;
 ALTER SEQUENCE syncline.outbox_seq_seq MINVALUE 512;
 CREATE OR REPLACE FUNCTION syncline.odd_outbox() RETURNS text

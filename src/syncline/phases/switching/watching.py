@@ -110,14 +110,15 @@ class Watch:
     async def _turn(self, link: DocumentLink, session: Session) -> None:
         try:
             found = await self._looked(link, session)
-            await self._doubt(link, found)
-            if found.unclosed:
-                await close_for_good(self._documents.only(found.unclosed))
             for one in found.unsettled:
                 if not one.leased:
                     await self._finished(one)
             for name in found.served:
                 await write_strays_over(link, session, name)
+            # Last: a validator that cannot be changed keeps nobody else waiting.
+            await self._doubt(link, found)
+            if found.unclosed:
+                await close_for_good(self._documents.only(found.unclosed))
         except Exception as error:  # noqa: BLE001  told; whatever it was, the next look may find it gone
             self._say("", error)
         else:
