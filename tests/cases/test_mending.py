@@ -447,7 +447,7 @@ async def test_marks_below_those_that_a_worker_has_read_are_found_when_their_num
 
         def has_left_the_beginning() -> bool:
             relay.sql(f"INSERT INTO a VALUES ({next(numbers)})")
-            return bool(worker._pump and getattr(worker._pump._reader._floor, "value", 0) > 5)
+            return bool(worker._pump and getattr(worker._pump._reader._floor, "value", 0) > 5 * 512)
 
         await until(has_left_the_beginning)
         await relay.drained()

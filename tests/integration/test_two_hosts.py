@@ -97,8 +97,11 @@ async def test_a_worker_and_then_the_scheduler_are_killed(pair, hosts, run_on, t
         ]
         said(log, ("Register worker", 2))
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        command = run_on(here, "syncline", *verify, "--rate", "6000", **pipes)
-        awaited(lambda: pair.sql("SELECT 1 FROM syncline.verification"))
+        at_work = run_on(here, "python", "-c", AT_WORK, ADDRESS, **quiet)
+        command = run_on(here, "syncline", *verify, "--rate", "1500", **pipes)
+        assert (
+            at_work.wait(PATIENCE) == 0
+        )  # it was looked at before its first part: one that is stopped then is refused
         workers[0].send_signal(signal.SIGSTOP)
         assert run_on(here, "python", "-c", AT_WORK, ADDRESS, **quiet).wait(PATIENCE) == 0
         workers[0].kill()  # with a part, which is done again: each record is counted once below
