@@ -19,18 +19,19 @@ SAME = Same("1", "g", "m")
 class Bench:
     """Runs nothing; its connection may be lost."""
 
-    plans = Plans({1: SimpleNamespace(name="items")}, {})
+    plans = Plans({1: SimpleNamespace(name="items", id=1)}, {})
+    tasks = SimpleNamespace(claim=None)
     lost: Exception | None = None
 
-    async def same(self, _plan, *, targets):
-        if self.lost is not None:
-            raise self.lost
+    async def same_when_there(self, _plan, *, targets, renew):
         return SAME
 
     def runner(self, _owner):
         return self
 
     async def resume(self, task):
+        if self.lost is not None:
+            raise self.lost
         return task
 
 
