@@ -20,7 +20,7 @@ class Bench:
     """Runs nothing; its connection may be lost."""
 
     plans = Plans({1: SimpleNamespace(name="items", id=1)}, {})
-    tasks = SimpleNamespace(claim=None)
+    tasks = SimpleNamespace(claim=print)
     lost: Exception | None = None
 
     async def same_when_there(self, _plan, *, targets, renew):
