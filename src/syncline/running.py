@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import structlog
@@ -99,6 +99,16 @@ async def run_workers(
             one.result()
 
 
+@contextmanager
+def _others_go_on() -> Iterator[None]:
+    """Log what went wrong with a link that came or went."""
+    try:
+        yield
+    except Exception as error:
+        log = structlog.get_logger("syncline").bind(again_in_seconds=AGAIN_SECONDS)
+        log.exception("a link that came or went was not taken in, the others go on", exc_info=error)
+
+
 class _Workers:
     def __init__(self, clients: Clients, *, several: bool) -> None:
         self.several = several
@@ -121,13 +131,11 @@ class _Workers:
             for settings, observer in links:
                 self._tasks[settings.link.name] = group.create_task(self._keep_running(settings, observer))
             while declared is not None and not await self._stopped_within(AGAIN_SECONDS):
-                try:
+                there = None
+                with _others_go_on():
                     there = await asyncio.to_thread(declared.links)
-                    if there is not None:
-                        await self._follow(group, {one.link.name: one for one in there}, declared)
-                except Exception as error:
-                    log = structlog.get_logger("syncline").bind(again_in_seconds=AGAIN_SECONDS)
-                    log.exception("links that came or went were not taken in, the others go on", exc_info=error)
+                if there is not None:
+                    await self._follow(group, {one.link.name: one for one in there}, declared)
 
     async def _follow(self, group: Group, there: dict[str, Settings], declared: Declared) -> None:
         """Begin with links that are new, and have the workers of those end that are gone."""
@@ -141,10 +149,13 @@ class _Workers:
             if task.done():
                 del self._tasks[name]
                 self._gone.discard(name)
-                await declared.leave(name)
+                with _others_go_on():
+                    await declared.leave(name)
         for name in there.keys() - self._tasks.keys():
-            log.info("the link is new, a worker begins", link=name)
-            self._tasks[name] = group.create_task(self._keep_running(there[name], declared.observer(there[name])))
+            with _others_go_on():
+                observer = declared.observer(there[name])
+                log.info("the link is new, a worker begins", link=name)
+                self._tasks[name] = group.create_task(self._keep_running(there[name], observer))
 
     async def run(self, settings: Settings, observer: Observer | None) -> None:
         """Run a link's worker to its end."""

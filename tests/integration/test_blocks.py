@@ -265,17 +265,22 @@ async def test_blocks_are_read_whole_and_in_the_order_of_their_last_numbers_howe
     assert [(mark.seq, mark.keys) for mark in found if mark.keys is not None] == blocks
 
 
+async def risen(floor: Any) -> None:
+    """Have the floor as high as it may be, once whoever could have drawn a number has ended; nothing is waiting."""
+    await floor.advance()
+    async with asyncio.timeout(60):
+        while floor._candidate is not None:
+            await floor.advance()
+            await asyncio.sleep(0.01)
+    floor.seen(None)
+
+
 async def test_the_floor_is_below_the_first_mark_ever(source: Source, relay: Relay) -> None:
     """A sequence that nobody has drawn from says the number that it will give."""
     relay.sql("ALTER SEQUENCE syncline.outbox_seq_seq RESTART")
     floor = source.marks.floor()
     assert floor is not None
-    await floor.advance()
-    async with asyncio.timeout(60):
-        while floor._candidate is not None:  # type: ignore[attr-defined]  # whoever could have drawn it has not ended
-            await floor.advance()
-            await asyncio.sleep(0.01)
-    floor.seen(None)
+    await risen(floor)
     relay.sql(MANY)
     assert len(_keys(await _marks(source, after=floor.value))) == 1000
 
@@ -295,12 +300,7 @@ async def test_no_floor_is_above_numbers_that_sessions_keep_for_later(source: So
         early.execute("INSERT INTO item VALUES (1)")
         relay.sql("INSERT INTO item VALUES (2)")
         relay.sql("DELETE FROM syncline.outbox")
-        await floor.advance()
-        async with asyncio.timeout(60):
-            while floor._candidate is not None:  # type: ignore[attr-defined]  # whoever could have drawn it has not ended
-                await floor.advance()
-                await asyncio.sleep(0.01)
-        floor.seen(None)
+        await risen(floor)
         early.execute("INSERT INTO item VALUES (3)")
         assert _keys(await _marks(source, after=floor.value)) == ["3"]
 

@@ -112,7 +112,7 @@ class FileLinks:
         self.tracer: TracerProvider | None = None
         self._config, self._log = config, log
         self._said = ""
-        self._secrets: frozenset[str] = frozenset()
+        self._secrets: frozenset[str] | None = None
         """Of every link that was ever read: who is served no more may say its password on the way out."""
 
     def links(self) -> Sequence[Settings] | None:
@@ -136,8 +136,10 @@ class FileLinks:
         from syncline.telemetry import logs
 
         urls = [url for one in links for url in (one.source.url, one.target.url)]
-        self._secrets = self._secrets.union(*map(passwords, urls))
-        logs.setup(self._log, secrets=self._secrets)
+        secrets = (self._secrets or frozenset()).union(*map(passwords, urls))
+        if secrets != self._secrets:
+            self._secrets = secrets
+            logs.setup(self._log, secrets=secrets)
         if self.continuously:
             links = [replace(one, verify=one.verify.model_copy(update={"continuously": True})) for one in links]
         return [replace(one, log=self._log) for one in links]

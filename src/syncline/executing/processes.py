@@ -55,10 +55,11 @@ class Processes:
                 try:
                     answer = await _asked(process, job)
                 except (EOFError, TimeoutError) as error:
-                    status = await process.wait()
+                    if (status := await _ended(process)) is None:
+                        process.kill()
                     self._all.remove(process)
                     if tries == TRIES:
-                        raise _lost(status, hung=isinstance(error, TimeoutError)) from None
+                        raise _lost(None if isinstance(error, TimeoutError) else status) from None
                     continue
                 except BaseException:
                     process.stdin.close()  # type: ignore[union-attr]  # it has something to do still: nobody wants it
@@ -116,16 +117,23 @@ async def _end(process: Process) -> None:
     """End a process, and see that it is gone."""
     assert process.stdin is not None  # noqa: S101  it was asked for
     process.stdin.close()
-    try:
-        await asyncio.wait_for(process.wait(), END_SECONDS)
-    except TimeoutError:
+    if await _ended(process) is None:
         process.kill()
-        await process.wait()
+        await _ended(process)
 
 
-def _lost(status: int, *, hung: bool) -> WorkerLostError:
+async def _ended(process: Process) -> int | None:
+    """Wait for the end of a process, and give its status; ``None``: the system does not let it end, even if killed."""
+    try:
+        return await asyncio.wait_for(process.wait(), END_SECONDS)
+    except TimeoutError:
+        return None
+
+
+def _lost(status: int | None) -> WorkerLostError:
+    """Say how a process was lost; ``None``: it hung."""
     hint = "see what has ended it; fewer --processes need less memory"
-    if hung:
+    if status is None:
         how = f"said nothing for {SILENT_SECONDS:g} s and was killed"
         hint = "see what it waits for: a disk, swapped memory"
     else:
