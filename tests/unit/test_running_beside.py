@@ -73,3 +73,43 @@ async def test_whatever_befalls_the_following_of_a_file_the_links_that_are_serve
     assert began == ["kept", "new"]
     told = [str(one["exc_info"]) for one in said if one["log_level"] == "error"]
     assert told == ["stale", "no observer", "nothing to close"]
+
+
+async def test_a_link_that_cannot_begin_keeps_no_other_new_one_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    began: set[str] = set()
+    over = asyncio.Event()
+    others = {
+        "kept",
+        *(f"new{number}" for number in range(20)),
+    }  # in any order: the one that cannot begin is seldom the last
+
+    async def until_stopped(self: Any, settings: Any, _: Any) -> None:
+        began.add(settings.link.name)
+        if began >= others:
+            over.set()
+        while not self._ends(settings):
+            await asyncio.sleep(0.001)
+
+    def link(name: str) -> Any:
+        return SimpleNamespace(link=SimpleNamespace(name=name))
+
+    class Declared:
+        def links(self) -> Any:
+            return [link(name) for name in (*others, "broken")]
+
+        def observer(self, settings: Any) -> Any:
+            if settings.link.name == "broken":
+                raise RuntimeError("no observer")
+
+        async def leave(self, _: str) -> None:
+            """Nothing is counted."""
+
+    async def other() -> None:
+        await over.wait()
+
+    monkeypatch.setattr(running._Workers, "run", until_stopped)
+    monkeypatch.setattr(running, "AGAIN_SECONDS", 0.001)
+    with capture_logs():
+        async with asyncio.timeout(45):
+            await run_workers([(link("kept"), None)], declared=Declared(), beside=[other])
+    assert began == others
