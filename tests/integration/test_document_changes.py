@@ -79,6 +79,8 @@ EVENTS = [
     ("a note with its mark", updated({"a": 1, "_sync.v": 9, "_sync.mark": MARK, "_sync.log.1": {}}), NOTHING),
     ("a change beside a note", updated({"a": 1, "_sync.log": []}), MARKS),
     ("a change beside a clearing", updated({"a": 1}, ["_sync.mark"]), MARKS),
+    ("a document as it was read before its mark was cleared", updated({"a": 1, "_sync.mark": MARK}), MARKS),
+    ("one as it was before the way back wrote it", updated({"a": 1, "_sync.t": 3}), MARKS),
     ("a raise", updated({"_sync.v": 10, "_sync.mark": MARK}), NOTHING),
     ("a delete through the wrapper", updated({"_sync": {"v": 9, "mark": MARK, "deleted": True}}, ["a"]), TOMBSTONE),
     ("likewise, field by field", updated({"_sync.v": 9, "_sync.mark": MARK, "_sync.deleted": True}, ["a"]), TOMBSTONE),

@@ -5286,6 +5286,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_schema_commands.py::test_each_thing_that_is_wrong_is_said_with_the_statement_that_mends_it"],
     ),
     Mutant(
+        "changes-any-mark-is-trusted",
+        "a document that is written back as it was read, with its mark of then, counts as marked",
+        [Swap(f"{MONGO}/changes.py", "_updated", "VERSION in changed", "True")],
+        [f"{CHANGES}::test_an_event_is_judged_by_who_wrote_it"],
+    ),
+    Mutant(
         "changes-removals-echo",
         "the removal of a tombstone that PostgreSQL has is taken for somebody's delete",
         [Swap("syncline/documents/watching.py", "Watcher._unknown", "versions.get(_key(id_), 0) < version", "True")],

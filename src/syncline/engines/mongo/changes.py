@@ -97,8 +97,8 @@ def _updated(collection: str, id_: Any, description: Mapping[str, Any]) -> Chang
     if "deleted" in whole or DELETED in changed:
         return Change(Kind.TOMBSTONE, collection, id_, version)
     live = bool(whole) or not {FIELD, DELETED}.isdisjoint(removed)
-    # Nobody else changes a ticket; a whole field may have been taken along from an older state.
-    if "mark" in whole or {MARK, TICKET} & changed.keys():
+    # Who marks draws a version, and so does the way back; without one it was taken along from an older state.
+    if "mark" in whole or (VERSION in changed and {MARK, TICKET} & changed.keys()):
         return Change(Kind.NOTHING, collection, id_, version, live)
     # Where a validator wants the number of the gate, whoever clears a mark says it.
     cleared = changed.keys() <= {NUMBER} and set(removed) <= {MARK} and not cut
