@@ -14,6 +14,7 @@ from pymongo import UpdateOne
 
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
+from syncline.engines.mongo.document_writes import MongoDocumentWrites
 from syncline.engines.mongo.intents import NAME, MongoIntentLog
 from syncline.engines.mongo.marked_database import MarkedDatabase
 from syncline.engines.mongo.noted import MOST
@@ -21,7 +22,7 @@ from syncline.errors import SourceUnavailableError
 from syncline.phases import FixedPhases, Phase
 from syncline.phases.dual_write import AsyncDualWriteService, acting_as, audit
 from syncline.phases.dual_write.audit import AuditedWrites
-from syncline.ports.document_writes import Action, Write
+from syncline.ports.document_writes import Action, Beside, Write
 from syncline.ports.documents import Noted
 from syncline.relay.documents.pump import DocumentPump
 from tests.dual_write import DualStage, declared, dual_stage, unmarked, waiting  # noqa: F401  fixtures
@@ -49,17 +50,28 @@ async def updated(stage: DualStage, id_: ObjectId, actor: str) -> bool:
     """Update as a process does that is killed at once."""
     mark = stage.writes.new_mark()
     noted = Noted(mark, actor, ["n"], datetime.now(UTC))
-    return await stage.writes.update_noted_alone("tasks", Write(Action.UPDATE, id_, mark, {"n": 1}), noted)
+    return await stage.writes.update_noted("tasks", Write(Action.UPDATE, id_, mark, {"n": 1}), noted) is not None
+
+
+async def without_bulk_writes(service: AsyncDualWriteService) -> None:
+    """Have MongoDB be one that writes into one collection by a command, as before 8.0."""
+    writes = (await service._open()).writes
+    assert isinstance(writes, MongoDocumentWrites)
+    writes._writes_both = False
 
 
 def pump(stage: DualStage) -> DocumentPump:
     return DocumentPump(stage.source, stage.rows(), ["tasks"], log=MongoIntentLog(stage.database))
 
 
-@pytest.mark.parametrize("settings", [CARRIED, LEFT], ids=["carried", "left"])
-async def test_an_update_is_one_write_and_in_the_log_soon_after(stage, documents, settings):
+@pytest.mark.parametrize(
+    ("settings", "older"), [(CARRIED, False), (LEFT, False), (LEFT, True)], ids=["carried", "left", "left before 8.0"]
+)
+async def test_an_update_is_one_write_and_in_the_log_soon_after(stage, documents, settings, older):
     id_ = ObjectId()
     async with AsyncDualWriteService(documents, settings=settings) as service:
+        if older:
+            await without_bulk_writes(service)
         await service.create_document("tasks", {"title": "a"}, id_)
         if settings is LEFT:
             await pump(stage).walk()
@@ -68,7 +80,7 @@ async def test_an_update_is_one_write_and_in_the_log_soon_after(stage, documents
             assert await service.update_document("tasks", id_, {"n": 1})
         assert await service.update_document("tasks", id_, {"n": 2})
         async with asyncio.timeout(30):
-            while len(await logged(stage)) < 2 or "log" in await ours(stage, id_):
+            while [one[3] for one in await logged(stage)] != ["done"] * 2 or "log" in await ours(stage, id_):
                 await asyncio.sleep(0.01)
     assert await logged(stage) == [("ada", id_, ["n"], "done"), (None, id_, ["n"], "done")]
     entries = await stage.database[NAME].find({"action": "update"}).to_list()
@@ -165,11 +177,11 @@ async def test_who_has_not_read_what_is_noted_leaves_the_mark(stage, action):
 async def test_a_process_takes_out_its_own_and_no_other(stage):
     id_ = ObjectId()
     await stage.write(Action.CREATE, id_, title="a")
-    await updated(stage, id_, "killed")
     audited = AuditedWrites(stage.writes, MongoIntentLog(stage.database), {})
     with acting_as("ada"):
-        written = await audited.write_alone("tasks", Write(Action.UPDATE, id_, stage.writes.new_mark(), {"n": 2}))
+        written = await audited.write_carried("tasks", Write(Action.UPDATE, id_, stage.writes.new_mark(), {"n": 2}))
     assert written is not None
+    await updated(stage, id_, "killed")
     audited.enter("tasks", written)
     await audited.close()
     assert [one["actor"] for one in (await ours(stage, id_))["log"]] == ["killed"]
@@ -184,12 +196,13 @@ async def test_a_document_that_is_full_is_written_after_the_log(stage, documents
         assert await updated(stage, id_, str(number))
     assert not await updated(stage, id_, "one too many")
     async with AsyncDualWriteService(documents, settings=LEFT) as service:
+        await without_bulk_writes(service)
         with acting_as("ada"):
             assert await service.update_document("tasks", id_, {"n": 2})
-    assert len((await ours(stage, id_))["log"]) == MOST
-    assert await logged(stage) == [("ada", id_, ["n"], "done")]
-    await pump(stage).walk()
-    assert len(await logged(stage)) == MOST + 1
+    assert "log" not in await ours(stage, id_)
+    entries = await logged(stage)
+    assert [one[0] for one in entries] == [*map(str, range(MOST)), "ada"]
+    assert {one[3] for one in entries} == {"done"}
 
 
 @pytest.mark.parametrize("settings", [CARRIED, LEFT], ids=["carried", "left"])
@@ -233,8 +246,9 @@ async def test_of_an_update_of_which_mongodb_says_nothing_the_log_says_that_it_i
         raise SourceUnavailableError("gone")
 
     async with AsyncDualWriteService(documents, settings=LEFT) as service:
+        await without_bulk_writes(service)
         parts = await service._open()
-        monkeypatch.setattr(parts.writes, "update_noted_alone", lost)
+        monkeypatch.setattr(parts.writes, "update_noted", lost)
         with pytest.raises(SourceUnavailableError):
             await service.update_document("tasks", id_, {"n": 1})
     assert await logged(stage) == [(None, id_, ["n"], "open")]
@@ -249,8 +263,43 @@ async def test_a_log_that_is_not_written_leaves_what_is_noted(stage, documents, 
 
     monkeypatch.setattr(MongoIntentLog, "enter", lost)
     async with AsyncDualWriteService(documents, settings=LEFT) as service:
+        await without_bulk_writes(service)
         assert await service.update_document("tasks", id_, {"n": 1})
     assert len((await ours(stage, id_))["log"]) == 1
+
+
+ONE_BY_ONE = {
+    "written": lambda stage, write: stage.writes.write("tasks", write),
+    "noted": lambda stage, write: stage.writes.update_noted(
+        "tasks", write, Noted(write.mark, None, ["n"], datetime.now(UTC))
+    ),
+    "behind": lambda stage, write: stage.writes.write_behind("tasks", write, Beside("beside", {"_id": write.mark})),
+}
+
+
+@pytest.mark.parametrize("way", ONE_BY_ONE)
+@pytest.mark.parametrize("action", [Action.UPDATE, Action.DELETE])
+async def test_what_is_no_document_any_more_is_left_as_it_is(stage, way, action):
+    if way == "noted" and action is Action.DELETE:
+        pytest.skip("updates alone are noted")
+    id_ = ObjectId()
+    await stage.write(Action.CREATE, id_, title="a")
+    await stage.write(Action.DELETE, id_)
+    before = await stage.database["tasks"].find().to_list()
+    for one in (id_, ObjectId()):
+        assert not await ONE_BY_ONE[way](stage, Write(action, one, stage.writes.new_mark(), {"n": 1}))
+    assert await stage.database["tasks"].find().to_list() == before
+
+
+async def test_a_write_that_a_gate_has_refused_is_sent_again_with_what_is_in_the_log(stage):
+    id_, beside = ObjectId(), Beside("beside", {"_id": 1})
+    await stage.write(Action.CREATE, id_, title="a")
+    for number in (1, 2):
+        assert await stage.writes.write_behind(
+            "tasks", Write(Action.UPDATE, id_, stage.writes.new_mark(), {"n": number}), beside
+        )
+    assert (await stage.documents())[id_]["n"] == 2
+    assert await stage.database["beside"].find().to_list() == [{"_id": 1}]
 
 
 async def test_an_erasure_writes_down_what_is_noted_first(stage, documents):

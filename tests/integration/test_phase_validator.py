@@ -27,7 +27,7 @@ from syncline.phases.standing import Standing
 from syncline.phases.switching.gates_in_mongodb import GatesInMongoDB
 from syncline.phases.switching.sides import MONGODB, POSTGRESQL
 from syncline.phases.switching.watching import Watch
-from syncline.ports.document_writes import Action, Upsert, Write
+from syncline.ports.document_writes import Action, Beside, Write
 from syncline.split.switching.gate import Verb
 from syncline.split.switching.move import Step
 from tests.phase_switch import Application, phase_control, switch_stage  # noqa: F401  fixtures
@@ -115,7 +115,7 @@ async def test_who_does_not_ask_the_gate_is_kept_out(stage, application, mods):
         with pytest.raises(GateClosedError):
             await service.write("tasks", write)
         with pytest.raises(GateClosedError):
-            await service.write_behind("tasks", write, Upsert("beside", {"_id": 1}, {"$set": {"n": 1}}))
+            await service.write_behind("tasks", write, Beside("beside", {"_id": 1, "n": 1}))
         (refused,) = await service.write_many("tasks", [write])
         assert isinstance(refused, GateClosedError)
     assert stage.documents_there() == {"a": 1}

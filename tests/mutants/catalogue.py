@@ -5519,8 +5519,8 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{MONGO}/document_writes.py",
                 "MongoDocumentWrites.write_behind",
-                '{"update": 0, "filter": first.which, "updateMods": first.change, "upsert": True}',
-                '{"update": 0, "filter": first.which, "updateMods": first.change}',
+                '{"insert": 0, "document": first.document}',
+                '{"delete": 0, "filter": {"_id": 0}}',
             )
         ],
         [f"{AUDIT}::test_each_operation_is_there_with_who_what_and_what_became_of_it"],
@@ -5590,8 +5590,33 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "audit-noted-without-bound",
         "what is noted in a document grows without end",
-        [Swap(f"{MONGO}/document_writes.py", "_noting", "ROOM", "{}")],
+        [Swap(f"{MONGO}/document_writes.py", "_noting", "ROOM", "True")],
         [f"{NOTED}::test_a_document_that_is_full_is_written_after_the_log"],
+    ),
+    Mutant(
+        "dual-write-over-a-tombstone",
+        "an update or a delete of what is a tombstone by now writes over it",
+        [Swap(f"{MONGO}/document_writes.py", "single", "only_if(IS_LIVE, update)", "update")],
+        [f"{NOTED}::test_what_is_no_document_any_more_is_left_as_it_is"],
+    ),
+    Mutant(
+        "dual-write-noted-over-a-tombstone",
+        "an update that is noted writes over a tombstone",
+        [Swap(f"{MONGO}/document_writes.py", "_noting", "IS_LIVE", "True")],
+        [f"{NOTED}::test_what_is_no_document_any_more_is_left_as_it_is"],
+    ),
+    Mutant(
+        "dual-write-found-is-written",
+        "a document that was found, and not written, counts as written",
+        [
+            Swap(
+                f"{MONGO}/document_writes.py",
+                "_ours",
+                "found is None or ObjectId(write.mark).binary not in found",
+                "found is None",
+            )
+        ],
+        [f"{NOTED}::test_what_is_no_document_any_more_is_left_as_it_is"],
     ),
     Mutant(
         "gate-counts-what-was-not-written",

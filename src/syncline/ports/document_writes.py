@@ -39,12 +39,11 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
-class Upsert:
-    """A write beside the collections, as their database says it."""
+class Beside:
+    """A document of another collection, which a write there puts beside it."""
 
     collection: str
-    which: Mapping[str, Any]
-    change: Any
+    document: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +114,8 @@ class IntentLog(Protocol):
         """Write operations down before they are done. They are durable when the operations are."""
         ...
 
-    def beginning(self, intent: Intent) -> Upsert:
-        """Give what ``begin`` would write, for ``WritableDocuments.write_behind``."""
+    def beginning(self, intent: Intent) -> Beside:
+        """Give what ``begin`` would write, by this clock, for ``WritableDocuments.write_behind``."""
         ...
 
     async def end(self, ends: Mapping[str, tuple[IntentEnd, str | None]]) -> None:
@@ -159,8 +158,8 @@ class WritableDocuments(Protocol):
         """
         ...
 
-    async def write_behind(self, collection: str, write: Write, first: Upsert) -> bool | None:
-        """Do ``first``, and then write a document, in one round trip; both are durable when it returns.
+    async def write_behind(self, collection: str, write: Write, first: Beside) -> bool | None:
+        """Insert ``first``, if it is not there, and then write a document, in one command; both durable at its end.
 
         Returns:
             Whether it was written, as ``write`` tells it. None: it cannot be done so, and nothing is.
@@ -181,10 +180,6 @@ class WritableDocuments(Protocol):
             SourceUnavailableError, RefusedDocumentError: as ``write``.
 
         """
-        ...
-
-    async def update_noted_alone(self, collection: str, write: Write, noted: Noted) -> bool:
-        """Do the same; tell only whether it was done."""
         ...
 
     async def noted(self, collection: str, id_: Any) -> Sequence[Noted] | None:

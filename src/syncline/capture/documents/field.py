@@ -26,6 +26,8 @@ FLOOR = 1 << 40
 """Of versions that a clock gave: it showed this in the year 2004."""
 LIVE: Mapping[str, Any] = {DELETED: {"$exists": False}}
 TOMBSTONE: Mapping[str, Any] = {DELETED: True}
+IS_LIVE: Mapping[str, Any] = {"$eq": [{"$type": f"${DELETED}"}, "missing"]}
+"""``LIVE`` as an expression."""
 DRAWN: Mapping[str, Any] = {"$max": [{"$add": [{"$ifNull": [f"${VERSION}", 0]}, 1]}, {"$toLong": "$$NOW"}]}
 """The next version, in a pipeline."""
 LOGGED = {"log": f"${LOG}"}

@@ -148,6 +148,14 @@ def merged(
     return [{"$replaceWith": {"$mergeObjects": ["$$ROOT", _body(fields), {FIELD: ours}]}}]
 
 
+def only_if(condition: Mapping[str, Any], update: Pipeline) -> Pipeline:
+    """Have a replacement leave a document as it is where a condition does not hold.
+
+    Who finds one by its ``_id`` alone needs no plan: a condition beside it costs the server as much as the write.
+    """
+    return [{"$replaceWith": {"$cond": [condition, update[0]["$replaceWith"], "$$ROOT"]}}]
+
+
 def _body(document: Mapping[str, Any]) -> dict[str, Any]:
     for name in document:
         refuse_ours(name)

@@ -25,11 +25,11 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from syncline.capture.documents.field import FIELD, FLOOR, LIVE, LOG, MARK, TOMBSTONE, VERSION
+from syncline.capture.documents.field import FIELD, FLOOR, IS_LIVE, LIVE, LOG, MARK, TOMBSTONE, VERSION
 from syncline.capture.documents.gate import WriteGate, passing
 from syncline.capture.documents.indexes import MARKS
 from syncline.capture.documents.obstacles import DUPLICATE, no_room
-from syncline.capture.documents.updates import Pipeline, merged, replacement, tombstone
+from syncline.capture.documents.updates import Pipeline, merged, only_if, replacement, tombstone
 from syncline.capture.documents.validator import is_refusal_of_gate
 from syncline.engines.mongo.clearing import BY_ID
 from syncline.engines.mongo.errors import is_servers_own
@@ -45,7 +45,7 @@ from syncline.errors import (
     UnmarkableError,
 )
 from syncline.model.strict_bson import PLAIN, decoded, encoded
-from syncline.ports.document_writes import Action, Existing, Upsert, Write, Written
+from syncline.ports.document_writes import Action, Beside, Existing, Write, Written
 from syncline.ports.documents import MarkedDocument, Noted, Standing
 
 _WRITTEN = PLAIN.with_options(document_class=RawBSONDocument)  # what comes back is not decoded: it may be anything
@@ -80,9 +80,9 @@ class MongoDocumentWrites:
     async def write(self, collection: str, write: Write) -> MarkedDocument | None:
         """Find and modify; see ``WritableDocuments.write``."""
         with passing(self._gate, collection), refused(), no_duplicate(write) as there:
-            which, update = statement(write)
+            which, update = single(write)
             found = await self._found(collection, which, update, upsert=write.action is Action.CREATE)
-        return marked_document(found) if not there.already and found is not None else None
+        return _ours(found, write) if not there.already else None
 
     async def _found(self, collection: str, which: Any, update: Any, *, upsert: bool = False) -> bytes | None:
         """Find and modify one; give what it is now."""
@@ -102,22 +102,9 @@ class MongoDocumentWrites:
     async def update_noted(self, collection: str, write: Write, noted: Noted) -> MarkedDocument | None:
         """Find and modify, where there is room; see ``WritableDocuments.update_noted``."""
         with passing(self._gate, collection) as passage, refused():
-            found = await self._found(collection, *_noting(write, noted))
+            found = _ours(await self._found(collection, *_noting(write, noted)), write)
             passage.wrote = found is not None
-        return marked_document(found) if found is not None else None
-
-    async def update_noted_alone(self, collection: str, write: Write, noted: Noted) -> bool:
-        """Update, where there is room; see ``WritableDocuments.update_noted_alone``."""
-        with passing(self._gate, collection) as passage, refused():
-            which, update = _noting(write, noted)
-            updates = [{"q": which, "u": update}]
-            command = {"update": collection, "updates": updates, "writeConcern": DURABLE.document}
-            reply: Any = await self._database.command(command, codec_options=PLAIN)
-            for error in reply.get("writeErrors", ()):
-                raise WriteError(error["errmsg"], error["code"], error)
-            _require_concern(reply)
-            passage.wrote = bool(reply["n"])
-        return passage.wrote
+        return found
 
     async def forget_noted(self, collection: str, noted: Sequence[tuple[Any, Noted]]) -> None:
         """Compare each with what is there; the marks stay."""
@@ -137,33 +124,37 @@ class MongoDocumentWrites:
         ours = decoded(found.raw).get(FIELD)
         return noted_in(ours) if isinstance(ours, dict) else ()
 
-    async def write_behind(self, collection: str, write: Write, first: Upsert) -> bool | None:
+    async def write_behind(self, collection: str, write: Write, first: Beside) -> bool | None:
         """Write both in one command; see ``WritableDocuments.write_behind``."""
         if not self._writes_both or not _is_small(write):
             return None
         with passing(self._gate, collection), refused(), no_duplicate(write) as there:
-            which, update = statement(write)
-            upsert = write.action is Action.CREATE
-            command = {
-                "bulkWrite": 1,
-                "ops": [
-                    {"update": 0, "filter": first.which, "updateMods": first.change, "upsert": True},
-                    {"update": 1, "filter": which, "updateMods": update, "upsert": upsert},
-                ],
-                "nsInfo": [{"ns": f"{self._database.name}.{name}"} for name in (first.collection, collection)],
-                "ordered": True,
-                "writeConcern": DURABLE.document,
-            }
+            which, update = single(write)
+            insert: dict[str, Any] = {"insert": 0, "document": first.document}
+            change = {"update": 1, "filter": which, "updateMods": update, "upsert": write.action is Action.CREATE}
             try:
-                reply: Any = await self._database.client.admin.command(command, codec_options=PLAIN)
+                reply = await self._both(collection, first.collection, [insert, change])
+                if _is_there(reply["cursor"]["firstBatch"][0]):  # a gate was closed when this was sent before
+                    reply = await self._both(collection, first.collection, [change])
             except OperationFailure as error:
                 if error.code != _NO_SUCH_COMMAND:
                     raise
                 self._writes_both = False
                 return None
-            done = _last_of(reply)
+            done = _is_done(reply["cursor"]["firstBatch"])
             _require_concern(reply)
         return False if there.already else done
+
+    async def _both(self, collection: str, other: str, operations: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Write into the other collection (0) and into this one (1), in this order, up to the first failure."""
+        command = {
+            "bulkWrite": 1,
+            "ops": operations,
+            "nsInfo": [{"ns": f"{self._database.name}.{name}"} for name in (other, collection)],
+            "ordered": True,
+            "writeConcern": DURABLE.document,
+        }
+        return await self._database.client.admin.command(command, codec_options=PLAIN)
 
     async def write_many(self, collection: str, writes: Sequence[Write]) -> Sequence[Written | SynclineError | None]:
         """Write all in one bulk between two reads: a bulk counts what it matched, and does not name it."""
@@ -258,9 +249,25 @@ def statement(write: Write) -> tuple[Mapping[str, Any], Pipeline]:
     return {**by_id, **LIVE}, tombstone(mark=mark)
 
 
+def single(write: Write) -> tuple[Mapping[str, Any], Pipeline]:
+    """Say likewise what one write does, in what a server does quickest: a document that is not live stays as it is."""
+    which, update = statement(write)
+    if write.action is Action.CREATE or write.over is not None:
+        return which, update
+    return {"_id": which["_id"]}, only_if(IS_LIVE, update)
+
+
 def _noting(write: Write, noted: Noted) -> tuple[Mapping[str, Any], Pipeline]:
     fields = {name: value for name, value in write.fields.items() if name != "_id"}
-    return {"_id": {"$eq": write.id}, **LIVE, **ROOM}, merged(fields, mark=ObjectId(write.mark), noted=entry(noted))
+    update = merged(fields, mark=ObjectId(write.mark), noted=entry(noted))
+    return {"_id": {"$eq": write.id}}, only_if({"$and": [IS_LIVE, ROOM]}, update)
+
+
+def _ours(found: bytes | None, write: Write) -> MarkedDocument | None:
+    """Take apart what was found, if this write has written it: its mark is nowhere else."""
+    if found is None or ObjectId(write.mark).binary not in found:
+        return None
+    return marked_document(found)
 
 
 def _told(
@@ -326,14 +333,17 @@ def _is_small(write: Write) -> bool:
         return False
 
 
-def _last_of(reply: Mapping[str, Any]) -> bool:
-    """Tell whether the last operation has found its document; raise what the driver would of one that was refused."""
-    results = reply["cursor"]["firstBatch"]
+def _is_there(result: Mapping[str, Any]) -> bool:
+    return not result["ok"] and result["code"] == DUPLICATE and _is_by_id(result)
+
+
+def _is_done(results: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether the last operation has written; raise what the driver would of one that was refused."""
     for one in results:
         if not one["ok"]:
             kind = DuplicateKeyError if one["code"] == DUPLICATE else WriteError
             raise kind(one["errmsg"], one["code"], one)
-    return bool(results[-1]["n"])
+    return bool(results[-1].get("upserted") or results[-1]["nModified"])
 
 
 def _is_by_id(details: Mapping[str, Any] | None) -> bool:

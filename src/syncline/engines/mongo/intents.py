@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bson import Int64, ObjectId
+from bson import Int64, ObjectId, Timestamp
 from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
@@ -18,7 +18,7 @@ from syncline.engines.mongo.marked import translated
 from syncline.engines.mongo.stored import sent
 from syncline.engines.mongo.writes import FORGETTABLE
 from syncline.model.strict_bson import AS_STORED, PLAIN, encoded
-from syncline.ports.document_writes import Action, Intent, IntentEnd, OpenIntent, Upsert
+from syncline.ports.document_writes import Action, Beside, Intent, IntentEnd, OpenIntent
 from syncline.ports.documents import Noted
 
 NAME = "syncline_audit"
@@ -51,8 +51,8 @@ class MongoIntentLog:
         """Write them down, with the server's time."""
         with refused():
             if len(intents) == 1:
-                first = self.beginning(intents[0])
-                await self._upsert([{"q": first.which, "u": first.change, "upsert": True}])
+                one = intents[0]
+                await self._upsert([{"q": {"_id": ObjectId(one.mark)}, "u": _begun(one), "upsert": True}])
             else:
                 writes = [UpdateOne({"_id": ObjectId(one.mark)}, _begun(one), upsert=True) for one in intents]
                 await self._log.bulk_write(writes, ordered=False)
@@ -64,9 +64,11 @@ class MongoIntentLog:
         for error in reply.get("writeErrors", ()):
             raise WriteError(error["errmsg"], error["code"], error)
 
-    def beginning(self, intent: Intent) -> Upsert:
-        """Give what ``begin`` writes."""
-        return Upsert(NAME, {"_id": ObjectId(intent.mark)}, _begun(intent))
+    def beginning(self, intent: Intent) -> Beside:
+        """Give what ``begin`` writes; the server puts its clock's seconds in place of the empty timestamp."""
+        clocks = {"at": datetime.now(UTC), "version": Timestamp(0, 0)}
+        document = {"_id": ObjectId(intent.mark), **_written(intent), **clocks, "outcome": IntentEnd.OPEN.value}
+        return Beside(NAME, document)
 
     async def end(self, ends: Mapping[str, tuple[IntentEnd, str | None]]) -> None:
         """Set outcomes; what was done stays done."""
@@ -75,9 +77,9 @@ class MongoIntentLog:
             by.setdefault(told, []).append(ObjectId(mark))
         for (end, reason), marks in by.items():
             which = {"_id": {"$in": marks}, "outcome": {"$nin": _SURE}}
-            outcome = {"outcome": end.value, "reason": {"$literal": reason}, "ended_at": "$$NOW"}
+            change = {"$set": {"outcome": end.value, "reason": reason}, "$currentDate": {"ended_at": True}}
             with translated():
-                await self._log.update_many(which, [{"$set": outcome}])
+                await self._log.update_many(which, change)
 
     async def enter(self, collection: str, noted: Sequence[tuple[Any, Noted]], *, done: bool = True) -> None:
         """Upsert them; who has noted an update has done it, whatever others have concluded."""
@@ -95,7 +97,11 @@ class MongoIntentLog:
             found = await stored.find({**_OPEN, **before}).sort("at", 1).limit(limit).to_list()
         return [
             OpenIntent(
-                str(one["_id"]), one["collection_name"], one["document_id"], one["version"], Action(one["action"])
+                str(one["_id"]),
+                one["collection_name"],
+                one["document_id"],
+                one["version"].time * 1000 if isinstance(one["version"], Timestamp) else one["version"],
+                Action(one["action"]),
             )
             for one in found
         ]
@@ -119,12 +125,12 @@ def _entered(collection: str, id_: Any, one: Noted, *, done: bool) -> RawBSONDoc
     return sent({"q": {"_id": ObjectId(one.mark)}, "u": change, "upsert": True})
 
 
-def _begun(one: Intent) -> list[dict[str, Any]]:
+def _written(one: Intent) -> dict[str, Any]:
     kept = (("before", one.before), ("after", one.after))
     values: dict[str, Any] = {name: value for name, value in kept if value is not None}
     if values and len(encoded(values)) > _LARGEST:
         values = {"left_out": "its values are too large"}
-    written = {
+    return {
         "actor": one.actor,
         "action": one.action.value,
         "collection_name": one.collection,
@@ -132,5 +138,8 @@ def _begun(one: Intent) -> list[dict[str, Any]]:
         "fields": list(one.fields),
         **values,
     }
+
+
+def _begun(one: Intent) -> list[dict[str, Any]]:
     at = {"at": "$$NOW", "version": {"$toLong": "$$NOW"}, "outcome": IntentEnd.OPEN.value}
-    return [{"$replaceWith": {"$mergeObjects": [{"_id": "$_id"}, {"$literal": written}, at]}}]
+    return [{"$replaceWith": {"$mergeObjects": [{"_id": "$_id"}, {"$literal": _written(one)}, at]}}]

@@ -13,8 +13,8 @@ from syncline.ports.documents import Noted
 
 MOST = 64
 """So many are noted in a document; who finds as many there writes his into the log first."""
-ROOM: Mapping[str, Any] = {f"{LOG}.{MOST - 1}": {"$exists": False}}
-"""There are fewer."""
+ROOM: Mapping[str, Any] = {"$lt": [{"$size": {"$ifNull": [f"${LOG}", []]}}, MOST]}
+"""There are fewer: an expression."""
 
 
 def entry(noted: Noted) -> dict[str, Any]:

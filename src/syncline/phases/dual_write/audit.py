@@ -101,12 +101,17 @@ class AuditedWrites:
 
     async def write_carried(self, collection: str, write: Write) -> MarkedDocument | None:
         """Write one that is carried now; whoever does enters what is noted in it, or has it done by ``enter``."""
-        noted = self._note(collection, write)
-        if noted is not None:
-            done = await self._noted_by(collection, write, noted, self._writes.update_noted)
-            if done is not None:
-                return done
-        return await self.write(collection, write)
+        done = None
+        if (noted := self._note(collection, write)) is not None:
+            try:
+                done = await self._writes.update_noted(collection, write, noted)
+            except (RefusedDocumentError, UnmarkableError):
+                pass  # nothing is written: the log has it then, with the reason
+            except (SourceError, UnknownOutcomeError, asyncio.CancelledError):
+                self._unknown.append((collection, write.id, noted))
+                self._soon()
+                raise
+        return done if done is not None else await self.write(collection, write)
 
     def enter(self, collection: str, document: MarkedDocument) -> None:
         """Have what is noted in a document entered soon: nobody else does it by now."""
@@ -116,11 +121,6 @@ class AuditedWrites:
 
     async def write_alone(self, collection: str, write: Write) -> MarkedDocument | None:
         """Write one that nobody carries now: only its key and its mark are told of what is there then."""
-        noted = self._note(collection, write)
-        if noted is not None:
-            alone = await self._noted_by(collection, write, noted, self._writes.update_noted_alone)
-            if alone:
-                return MarkedDocument(write.id, write.mark, 0, deleted=False, noted=(noted,))
         rule, done = self._rule(collection), None
         if not rule.values:
             try:
@@ -130,7 +130,7 @@ class AuditedWrites:
                 self._end(write.mark, IntentEnd.REFUSED, error.message)
                 raise
         if done is None:
-            return await self.write(collection, write)
+            return await self.write_carried(collection, write)
         self._end(write.mark, IntentEnd.DONE if done else IntentEnd.NOT_DONE)
         return MarkedDocument(write.id, write.mark, 0, write.action is Action.DELETE) if done else None
 
@@ -139,19 +139,6 @@ class AuditedWrites:
         if write.action is not Action.UPDATE or self.keeps_values(collection):
             return None
         return Noted(write.mark, actor(), [*write.fields], datetime.now(UTC))
-
-    async def _noted_by(
-        self, collection: str, write: Write, noted: Noted, do: Callable[[str, Write, Noted], Awaitable[T]]
-    ) -> T | None:
-        """Update a document, and note it there, by one write; what is false: it was not done."""
-        try:
-            return await do(collection, write, noted)
-        except (RefusedDocumentError, UnmarkableError):
-            return None  # nothing is written: the log has it then, with the reason
-        except (SourceError, UnknownOutcomeError, asyncio.CancelledError):
-            self._unknown.append((collection, write.id, noted))
-            self._soon()
-            raise
 
     async def _over_what_was_read(
         self, collection: str, write: Write, do: Callable[[str, Write], Awaitable[T | None]]
