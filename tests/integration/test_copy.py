@@ -146,6 +146,35 @@ async def test_marks_and_sweeps_wait_while_a_table_is_copied_and_others_go_on(da
             await made.settled()
 
 
+ASKED = "INSERT INTO syncline.task (kind, entity, reason) SELECT %s, id, 'install' FROM syncline.entity WHERE name = %s"
+LEFT = "SELECT e.name, t.kind FROM syncline.task AS t JOIN syncline.entity AS e ON e.id = t.entity ORDER BY t.id"
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_what_the_installation_has_asked_for_is_done_by_the_copy(database, other, cancelled) -> None:
+    """A worker that has begun with it loses it; it does it when the copy is given up."""
+    ddl = f"{ITEM}; CREATE TABLE tag (id int PRIMARY KEY)"
+    async with pair(database, other, ddl, [entity("item"), entity("tag")]) as made:
+        made.sql("INSERT INTO item SELECT n FROM generate_series(1, 300) AS n; DELETE FROM syncline.outbox")
+        made.sql("DELETE FROM syncline.block")
+        made.sql(ASKED, "backfill", "item")
+        made.sql(ASKED, "sweep", "item")
+        made.sql(
+            "UPDATE syncline.task SET claimed_by = gen_random_uuid(), claimed_until = now() + '1 hour' WHERE kind = 'backfill'"
+        )
+        with pytest.raises(Killed):
+            await made.copy(names=["item"], wrap=killed_at("before the copy", 1))
+        made.sql(ASKED, "backfill", "tag")
+        async with made.worker():
+            await until(lambda: ("tag", "backfill") not in made.sql(LEFT), what="the other table's task is done")
+            assert made.sql(LEFT) == [("item", "backfill"), ("item", "sweep")]
+            async with made.copier() as (copier, plans):
+                wanted = [plan for plan in plans if plan.name == "item"]
+                await copier.cancel(wanted) if cancelled else await copier.run(wanted)
+            assert cancelled or made.sql(LEFT) == []
+            await made.settled()
+
+
 async def test_marks_that_were_passed_over_are_read_when_the_table_is_declared(database, other, monkeypatch) -> None:
     monkeypatch.setattr("syncline.relay.reader.FLOOR_SECONDS", 0.01)
     ddl = f"{ITEM}; CREATE TABLE tag (id int PRIMARY KEY)"

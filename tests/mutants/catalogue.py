@@ -3086,11 +3086,24 @@ MUTANTS: Sequence[Mutant] = (
             Swap(
                 f"{JOURNAL}/tasks.sql",
                 "claim",
-                "AND (kind <> 'sweep' OR entity NOT IN (being_copied()))",
+                "kind <> 'sweep' AND",
                 "",
             )
         ],
         [f"{COPY}::test_marks_and_sweeps_wait_while_a_table_is_copied_and_others_go_on"],
+    ),
+    Mutant(
+        "copy-written-again",
+        "what the installation has asked for is done once more when the table is copied",
+        [
+            Swap(
+                f"{COPYING}/copies.py",
+                "SqlCopies.declare",
+                'await self._statements.run("drop_covered", id=copy.id)',
+                "pass",
+            )
+        ],
+        [f"{COPY}::test_what_the_installation_has_asked_for_is_done_by_the_copy"],
     ),
     Mutant(
         "copy-range-not-entered",

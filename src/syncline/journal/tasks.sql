@@ -29,13 +29,13 @@ FROM (SELECT count(*) AS marks, coalesce(bool_or(hint IN ('I', 'U', 'D', 'E')), 
 
 -- name: claim
 -- Only what this configuration knows: a task of another entity waits for a worker that has it. A sweep would not see the rows
--- of a copy that are not committed yet.
+-- of a copy that are not committed yet; what a copy does is left to it.
 UPDATE syncline.task SET claimed_by = %(worker)s, claimed_until = clock_timestamp() + %(ttl)s
 WHERE id = (
     SELECT id FROM syncline.task
     WHERE (claimed_by = %(worker)s OR NOT %(held)s AND (claimed_until IS NULL OR claimed_until < clock_timestamp()))
       AND entity = ANY(%(entities)s::smallint[]) AND (%(only)s::bigint IS NULL OR id = %(only)s)
-      AND (kind <> 'sweep' OR entity NOT IN (being_copied()))
+      AND (kind <> 'sweep' AND NOT options ? 'copy' OR entity NOT IN (being_copied()))
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 RETURNING id, kind, entity, reason, options, progress

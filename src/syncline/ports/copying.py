@@ -102,6 +102,7 @@ class Copies(Protocol):
     async def begin(self, plans: Collection[Plan], *, above: int) -> Mapping[int, int]:
         """Have marks wait from now on, and take every lane from its worker, in one transaction.
 
+        The backfills and sweeps that the installation has asked for until now wait; ``declare`` drops them.
         It is noted what the entities were compiled from: where that has changed when the first worker compiles them,
         every record is marked, as rows were read without the columns that have come since.
 

@@ -51,6 +51,7 @@ class SqlCopies:
             await self._statements.run(
                 "compiled", entities=entities, fingerprints=[fingerprints[one] for one in entities]
             )
+            await self._statements.run("cover", entities=entities)
             await self._statements.run("say", entities=entities)
             return await self.take_lanes(above=above)
 
@@ -72,6 +73,7 @@ class SqlCopies:
             for copy in copies:
                 if not await self._statements.run("declare", entity=copy.entity, id=copy.id):
                     raise _UnknownCopyError
+                await self._statements.run("drop_covered", id=copy.id)
             # A reader's floor may stand above marks that it has passed over: with its lanes it begins at zero.
             await self.take_lanes(above=0)
             await self._statements.run("say_no_more", entities=sorted(copy.entity for copy in copies))

@@ -14,6 +14,16 @@ SET id = gen_random_uuid(), begun_at = clock_timestamp(), fenced = false, looked
 UPDATE syncline.entity AS e SET fingerprint = g.fingerprint
 FROM unnest(%(entities)s::smallint[], %(fingerprints)s::text[]) AS g (id, fingerprint) WHERE e.id = g.id
 
+-- name: cover
+-- The copy does what `install` has asked for, and nobody else begins it meanwhile: rows are read after this.
+UPDATE syncline.task AS t
+SET options = t.options || jsonb_build_object('copy', c.id), claimed_by = NULL, claimed_until = NULL
+FROM syncline.copy AS c
+WHERE c.entity = t.entity AND t.entity = ANY(%(entities)s::smallint[]) AND t.reason = 'install'
+
+-- name: drop_covered
+DELETE FROM syncline.task WHERE options ->> 'copy' = %(id)s
+
 -- name: take_lanes
 -- Whoever has a lane loses it: what was read under an older epoch is not written once this one stands in the target.
 WITH counter AS (
