@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from syncline.cli.main import SUMMARIES
+from syncline.phases.changing import Control
+from syncline.phases.phase import Phase
+from syncline.phases.standing import Standings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -57,6 +61,39 @@ def test_every_command_exists(page: Path):
     blocks = re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     for name in re.findall(r"^(?:\$ )?syncline ([a-z-]+)", "".join(blocks), re.MULTILINE):
         assert name in SUMMARIES, name
+
+
+class Stood:
+    """Where collections stand, as either database has it."""
+
+    def __init__(self) -> None:
+        self.standings: Standings = {}
+
+    def read(self) -> Standings:
+        return self.standings
+
+    def default(self) -> None:
+        return None
+
+
+def test_the_tutorial_goes_from_phase_to_phase_as_the_commands_do():
+    """Each step is possible where the one before has led, is told so, and has a verification since then."""
+    text = (ROOT / "docs/tutorial/from-mongodb.md").read_text("utf-8")
+    both: Any = Stood()
+    control, verified, told, shown = Control(both, both, Phase.OFF), False, "", 0
+    for line in "".join(re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).splitlines():
+        if line.startswith("$ syncline verify"):
+            verified = True
+        elif step := re.match(r"\$ syncline phase (advance|back) orders(?: --percent (\d+))?", line):
+            plan = control.forward if step[1] == "advance" else control.backward
+            change = plan(["orders"], float(step[2]) if step[2] else None)
+            assert verified or step[1] == "back" or change.goal.phase is Phase.DUAL_WRITE, line
+            told = f"orders: {change.was['orders']} → {change.goal}; in effect after "
+            both.standings, verified = change.becomes, False
+        elif "; in effect after " in line:
+            assert line.startswith(told)
+            shown += 1
+    assert shown == 7
 
 
 def test_every_page_can_be_reached_from_the_readme():

@@ -107,7 +107,8 @@ def _verified(journal: InPostgreSQL, name: str, standing: Standing) -> Evidence:
     if verdict != "equal":
         return Evidence(name, "verified", holds=False, told=f"the last verification, as of {at}, said {verdict}")
     if standing.since is not None and moment < standing.since:
-        return Evidence(name, "verified", holds=False, told=f"verified equal as of {at}, before {standing.phase} began")
+        told = f"verified equal as of {at}, before {standing} began: `syncline verify`"
+        return Evidence(name, "verified", holds=False, told=told)
     return Evidence(name, "verified", holds=True, told=f"verified equal as of {at}")
 
 
