@@ -598,6 +598,17 @@ def test_a_ramp_begins_with_evidence(both):
         assert told in "; ".join(one.told for one in found if not one.holds)
 
 
+def test_a_verification_from_before_a_percentage_is_told_so_with_the_command(both):
+    both.at(Phase.RAMP, 25.0)
+    prepared(
+        both.urls["DATABASE_URL"], ((datetime(2020, 1, 1, tzinfo=UTC), "equal", "x"),), mapped=True, rejected=False
+    )
+    found = gathered(both.control.standings(["tasks"]), Phase.RAMP, both.postgresql, Marked(), sleep=lambda _: None)
+    assert failing(found) == ["verified"]
+    told = next(one.told for one in found if not one.holds)
+    assert told.endswith("before ramp (25 %) began: `syncline verify`")
+
+
 def failing(found: list[Evidence]) -> list[str]:
     return [one.name for one in found if not one.holds]
 
