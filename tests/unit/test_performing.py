@@ -7,6 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from syncline.documents import performing as of_documents
+from syncline.documents.parts import LookPart
+from syncline.documents.passing import Part
+from syncline.documents.performing import DocumentPerformer
 from syncline.errors import SourceUnavailableError, TargetUnavailableError
 from syncline.ports import Plans, Same
 from syncline.wiring import performing
@@ -58,3 +62,58 @@ async def test_after_an_outage_the_next_job_has_new_connections(monkeypatch, kin
         assert await performer.perform(job) == 7
         assert len(made) == 2
     assert closed == [True, True]
+
+
+class Verifier:
+    """Looks at nothing."""
+
+    def __init__(self, link):
+        self.link = link
+
+    async def look_at(self, job):
+        if self.link.lost is not None:
+            raise self.link.lost
+        return job.collection
+
+    async def close(self):
+        self.link.closed.append("verifier")
+
+
+class Likeness:
+    """Always the same."""
+
+    def __init__(self, documents):
+        self.closed = documents
+
+    async def of(self, _mapping):
+        return SAME
+
+    async def close(self):
+        self.closed.append("likeness")
+
+
+@pytest.mark.parametrize("kind", [SourceUnavailableError, TargetUnavailableError])
+async def test_after_an_outage_the_next_job_about_documents_has_a_new_link(monkeypatch, kind):
+    made, closed = [], []
+
+    @asynccontextmanager
+    async def opened_standing(_documents):
+        made.append(SimpleNamespace(lost=None, closed=closed, mapping=str))
+        yield made[-1]
+        closed.append("link")
+
+    monkeypatch.setattr(of_documents, "opened_standing", opened_standing)
+    monkeypatch.setattr(of_documents, "Likeness", Likeness)
+    monkeypatch.setattr(of_documents, "DocumentVerifier", Verifier)
+    job = LookPart("items", Part(), (None, None), None, None, None, SAME)
+    async with AsyncExitStack() as stack:
+        performer = DocumentPerformer(closed, stack)
+        assert [await performer.perform(job), await performer.perform(job)] == ["items", "items"]
+        assert (len(made), closed) == (1, [])
+        made[0].lost = kind("gone")
+        with pytest.raises(kind):
+            await performer.perform(job)
+        assert closed == ["verifier", "likeness", "link"]
+        assert await performer.perform(job) == "items"
+        assert len(made) == 2
+    assert closed == 2 * ["verifier", "likeness", "link"]

@@ -13,7 +13,7 @@ from syncline.documents.parts import CopyPart, LookPart
 from syncline.documents.standing import opened_standing
 from syncline.documents.verifying import DocumentVerifier
 from syncline.engines.postgres.documents.passes import DocumentPasses
-from syncline.errors import ConfigError, UnlikeWorkerError
+from syncline.errors import ConfigError, SourceUnavailableError, TargetUnavailableError, UnlikeWorkerError
 from syncline.model.documents import DocumentMapping
 from syncline.model.link import UNNAMED, Link
 from syncline.ports import Same
@@ -76,7 +76,8 @@ class Likeness:
 class DocumentPerformer:
     """See ``syncline.ports.Performer``.
 
-    What jobs need is opened with the first one, in the task that asks for it, and closed with the stack.
+    What jobs need is opened with the first one, in the task that asks for it, and closed with the stack; or after a job
+    for which a side did not answer, so that the next one has connections that are not lost.
 
     Args:
         documents: the declaration.
@@ -85,7 +86,9 @@ class DocumentPerformer:
     """
 
     def __init__(self, documents: Documents, stack: AsyncExitStack) -> None:
-        self._documents, self._stack = documents, stack
+        self._documents = documents
+        self._kept = AsyncExitStack()
+        stack.push_async_callback(self._close)
         self._link: DocumentLink | None = None
         self._likeness = Likeness(documents)
         self._verifier: DocumentVerifier | None = None
@@ -100,6 +103,17 @@ class DocumentPerformer:
         """
         if not isinstance(job, (LookPart, CopyPart)):
             raise TypeError(f"no job: {type(job).__name__}")
+        try:
+            return await self._done(job)
+        except (SourceUnavailableError, TargetUnavailableError):
+            await self._close()
+            raise
+
+    async def _close(self) -> None:
+        self._link = self._verifier = self._copier = None
+        await self._kept.aclose()
+
+    async def _done(self, job: LookPart | CopyPart) -> Any:
         link = await self._opened()
         try:
             mapping = link.mapping(job.collection)
@@ -109,15 +123,15 @@ class DocumentPerformer:
         if isinstance(job, LookPart):
             if self._verifier is None:
                 self._verifier = DocumentVerifier(link)
-                self._stack.push_async_callback(self._verifier.close)
+                self._kept.push_async_callback(self._verifier.close)
             return await self._verifier.look_at(job)
         if self._copier is None:
             self._copier = DocumentCopier(link)
-            self._stack.push_async_callback(self._copier.close)
+            self._kept.push_async_callback(self._copier.close)
         return await self._copier.carry(job)
 
     async def _opened(self) -> DocumentLink:
         if self._link is None:
-            self._link = await self._stack.enter_async_context(opened_standing(self._documents))
-            self._stack.push_async_callback(self._likeness.close)
+            self._link = await self._kept.enter_async_context(opened_standing(self._documents))
+            self._kept.push_async_callback(self._likeness.close)
         return self._link

@@ -63,7 +63,11 @@ class Keys(Protocol):
         ...
 
     async def mark(self, keys: Sequence[str], hint: str, *, and_: Callable[[], Awaitable[None]]) -> None:
-        """Mark keys, whether they have rows or not."""
+        """Mark keys, whether they have rows or not.
+
+        Marks of one call have no order among themselves (of more than about 32,000 keys, those of a lane are in several
+        blocks, numbered in any order): whoever reads them reads the records as they are.
+        """
         ...
 
     async def absent(self, keys: Sequence[str]) -> Absent:
