@@ -148,8 +148,6 @@ COMPUTED: Mapping[Kind, Reading] = MappingProxyType(
 )
 """Readings of computed fields that name their kind."""
 
-DATES = ("nearest", "text", "exact")
-"""What ``infinity`` and years outside of 1 to 9999 may become. Many drivers cannot read them as dates."""
 _NEAR = {"date": Form.NEAR_DATE, "timestamp": Form.NEAR_TIMESTAMP, "timestamptz": Form.NEAR_UTC}
 _DAY_RANGES = frozenset((3912, 3913, 4535, 6155))
 _INSTANT_RANGES = frozenset((3908, 3909, 3910, 3911, 4533, 4534, 6152, 6153))

@@ -29,9 +29,6 @@ _log = structlog.get_logger("syncline")
 REMEMBERED = 10_000
 """Statements and lines that are counted apart."""
 
-_UNSEEN = "a statement cannot be seen into"
-_CROSSES = "a statement or transaction over several databases"
-
 
 @dataclass(frozen=True, slots=True)
 class Tally:
