@@ -31,6 +31,8 @@ TYPES = {
     "bytea": ("bytea", r"\xDEADBEEF", r"\xdeadbeef"),
     "numeric": ("numeric(10,2)", "5", "5.00"),
     "inet": ("inet", "10.0.0.1", "10.0.0.1/32"),
+    "cidr": ("cidr", "10.0.0.0", "10.0.0.0/32"),
+    "macaddr": ("macaddr", "08002B-010203", "08:00:2b:01:02:03"),
     "enum": ('"Mood"', "so so", "so so"),
     "domain": ("positive", "5", "5"),
 }
@@ -75,6 +77,12 @@ def typed(postgres: PrivatePostgres) -> Iterator[Case]:
         case.install()
         yield case
         case.conn.close()
+
+
+def test_a_second_installation_has_nothing_to_do_whatever_the_keys(typed: Case) -> None:
+    again = typed.plan()
+
+    assert (again.statements, again.summary) == ([], [])
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -1443,6 +1443,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_capture_keys.py::test_a_bulk_update_of_keys_marks_the_old_ones_whatever_their_type"],
     ),
     Mutant(
+        "key-type-by-another-name",
+        "a boolean key's type is not named as the catalog names it: the next installation drops the function of the key",
+        [Swap("syncline/model/key_types.py", "_boolean", '"bool"', '"boolean"')],
+        [f"{TESTS}/test_capture_keys.py::test_a_second_installation_has_nothing_to_do_whatever_the_keys"],
+    ),
+    Mutant(
         "compared-as-it-was",
         "an integer key that has become numeric is compared by value, and 1 is 1.0",
         [Swap("syncline/capture/postgres/composing.py", "still_typed", "if not equal: ...", "if True: ...")],

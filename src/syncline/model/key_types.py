@@ -42,7 +42,7 @@ class KeyType:
     """How values of one key column are written."""
 
     sql: str
-    """The type that column texts are cast to in SQL, without a length, so that nothing is cut off."""
+    """The type that column texts are cast to, as the catalog names it; without a length, so that nothing is cut off."""
     kind: Kind
     """What the column is in ``_id``."""
     valid: Callable[[str], bool]
@@ -189,7 +189,7 @@ def _boolean(_: Column) -> KeyType:
 
     words = {"t": "true", "true": "true", "1": "true", "f": "false", "false": "false", "0": "false"}
     tidy = lambda text: words.get(text.strip().lower())  # noqa: E731
-    return KeyType("boolean", Kind.BOOLEAN, _matcher("true|false"), lambda t: t == "true", from_id, tidy, "true")
+    return KeyType("bool", Kind.BOOLEAN, _matcher("true|false"), lambda t: t == "true", from_id, tidy, "true")
 
 
 def _bytes(_: Column) -> KeyType:
