@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from syncline.cli.phase_shown import shown
+from syncline.cli.phase_shown import in_effect, shown
 from syncline.engines.mongo.gates import Gate
 from syncline.errors import PhaseError
 from syncline.phases import FixedPhases, Phase, Phases, bucket, phase_named
@@ -97,3 +97,8 @@ def test_collections_have_phases_of_their_own():
 def test_a_percentage_is_one(percent):
     with pytest.raises(PhaseError, match="between 0 and 100 percent"):
         FixedPhases(Phase.RAMP, percent=percent)
+
+
+@pytest.mark.parametrize(("processes", "said"), [(0, "no process runs"), (1, "1 process"), (2, "2 processes")])
+def test_processes_that_go_by_a_phase_are_counted(processes, said):
+    assert in_effect({"behind": [], "processes": processes}) == f"yes, {said}"

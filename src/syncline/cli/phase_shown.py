@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncline.cli.common import print_json, say
 from syncline.cli.split_move import say_aside
+from syncline.model.words import counted
 
 if TYPE_CHECKING:
     from syncline.engines.mongo.gates import Gate
@@ -48,7 +49,7 @@ def in_effect(row: dict[str, Any]) -> str:
     """Say whether every process goes by its phase."""
     if row["behind"]:
         return f"not yet: {', '.join(row['behind'])}"
-    return f"yes, {row['processes']} processes" if row["processes"] else "yes, no process runs"
+    return f"yes, {counted(row['processes'], 'process', 'processes')}" if row["processes"] else "yes, no process runs"
 
 
 def process(one: Process) -> dict[str, Any]:
