@@ -373,7 +373,10 @@ def unordered(found):
         (Collection("t", part=Part(columns={"_sync.v": Field("text")})), "the field is Syncline's"),
         (Collection("t", part=Part(columns={"a": Field("text")}, arrays={"a": Array()})), "a is declared twice"),
         (Collection("t", part=Part(columns={"a..b": Field("text")})), "is no path"),
-        (Collection("t", part=Part(columns={"a": Field("text", values=("x",), default="y")})), "none of its `values`"),
+        (
+            Collection("t", part=Part(columns={"a": Field("text", values=("x",), default="y")})),
+            "not among its `values`",
+        ),
         (Collection("t", table="a.b.c"), "'a.b.c' is no `table` or `schema.table`"),
         (Collection("t", part=Part(columns={"ab": Field("text")}, order=("b", "ab"))), "order names 'b', which is not"),
         (Collection("t", part=Part(arrays={"a": Array(part=Part(order=("x",)))})), r"a\[\].order names 'x'"),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from syncline.model.words import counted
 
-SOURCE = Path(__file__).parents[2] / "src/syncline"
+SOURCE, DOCS = (Path(__file__).parents[2] / name for name in ("src/syncline", "docs"))
 OURS_ALONE = re.compile(
     r"\b(mend(s|ed|ing)?|convict(s|ed|ion)?|innocent|forsak\w+|bur(y|ies|ied|ying)|was not to be had)\b|_mend|Mend\b"
 )
 """Words that the field does not use for what they were used for here."""
+IS_NONE = re.compile(r"(?<!there )\b(?:is|are) none\b.*")
+"""In place of "is not a …"; that there is none may be said."""
 
 
 def test_one_is_singular_and_all_others_are_plural():
@@ -26,5 +30,16 @@ def test_the_source_speaks_as_the_field_does():
     texts = {path: path.read_text("utf-8") for path in files}
     found = [
         f"{path.relative_to(SOURCE)}: {one[0]}" for path, text in texts.items() for one in OURS_ALONE.finditer(text)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("folder", [SOURCE, DOCS])
+def test_nothing_is_said_to_be_none(folder):
+    found = [
+        f"{path.relative_to(folder)}: {one[0]}"
+        for path in folder.rglob("*")
+        if path.suffix in {".py", ".md"}
+        for one in IS_NONE.finditer(path.read_text("utf-8"))
     ]
     assert found == []

@@ -48,7 +48,7 @@ async def request(
             is resumed stays divided as it is.
 
     Raises:
-        ConditionError: the condition is none.
+        ConditionError: it is not a condition.
         ReverseServesError: the link's way back serves, and there is no reason.
 
     """

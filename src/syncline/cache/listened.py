@@ -32,7 +32,7 @@ def checked_url(url: str) -> tuple[str, bool]:
     """Check a URL; tell whether it says that a pooler is in between.
 
     Raises:
-        ConfigError: it is none of PostgreSQL.
+        ConfigError: it is not a URL of PostgreSQL.
 
     """
     try:

@@ -66,7 +66,7 @@ def record(
         link: of which link the outbox is; by default of the one without a name.
 
     Raises:
-        CaptureError: the event's name or payload is none; nothing was sent.
+        CaptureError: the event's name or payload is not possible; nothing was sent.
         ConfigError: no link can be called so; nothing was sent.
         NotInstalledError: no such entity is installed.
         KeyFormatError: this cannot be a key of the entity; nothing was written.

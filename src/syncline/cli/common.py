@@ -48,7 +48,7 @@ MOST = 1e9
 
 
 def finite(value: float | None) -> float | None:
-    """Refuse a number without end, and what is none (``nan`` is below and above nothing); for options."""
+    """Refuse infinity and ``nan`` (which is below and above nothing); for options."""
     if value is not None and not abs(value) <= MOST:
         raise typer.BadParameter(f"{value:g} is no number from 0 to {MOST:,.0f}.")
     return value

@@ -61,7 +61,7 @@ def _for_each(call: Callable[..., Any]) -> Callable[..., Any]:
         names = _several(options.get("config"))
         if not names or options.get("watch"):
             return call(*arguments, **options)
-        if options.get("as_sql"):  # several scripts on one output are none
+        if options.get("as_sql"):  # several scripts on one output are not a script
             there = ", ".join(str(Link(name)) for name in names)
             raise ConfigError(f"--sql writes the script of one link; the file has {there}", hint="name it: --link NAME")
         raise typer.Exit(max(_run(names, functools.partial(call, *arguments, **options))))

@@ -33,7 +33,7 @@ class DualWriteSettings:
         """Read ``DUAL_WRITE_ENABLED``, ``_RETRY_ATTEMPTS``, ``_RETRY_DELAY``, ``_DEADLINE`` and ``_SESSIONS``.
 
         Raises:
-            ConfigError: a value is none that it may have.
+            ConfigError: a value is not allowed.
 
         """
         without = cls()

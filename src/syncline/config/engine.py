@@ -19,7 +19,7 @@ def engine_arguments(url: str) -> tuple[str, dict[str, Any]]:
     the first means that nothing is prepared, the next two are the pool's size and patience; the last is left out.
 
     Raises:
-        ConfigError: the URL is none of PostgreSQL or CockroachDB; it says what to write instead.
+        ConfigError: the URL is not of PostgreSQL or CockroachDB; it says what to write instead.
 
     """
     try:

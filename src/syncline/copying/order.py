@@ -12,7 +12,7 @@ class Order:
 
     names: tuple[str, ...]
     circles: tuple[tuple[str, ...], ...] = ()
-    """Tables that refer to each other, each circle once; a table that refers to itself is none."""
+    """Tables that refer to each other, each circle once; without tables that refer to themselves."""
 
 
 def ordered(parents: Mapping[str, frozenset[str]]) -> Order:

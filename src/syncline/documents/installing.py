@@ -198,7 +198,7 @@ def _what_was(now: DocumentMapping, fingerprint: str, was: Documents | None) -> 
     """Find the declaration under which rows are written.
 
     Raises:
-        PhaseError: it is none of these, or the rows cannot stay in their table.
+        PhaseError: it is not one of these, or the rows cannot stay in their table.
 
     """
     name = now.collection.name

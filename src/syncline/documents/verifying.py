@@ -344,7 +344,7 @@ class DocumentVerifier:
     async def _foreign(self, one: Passing) -> None:
         for key in one.foreign:
             now = datetime.now(UTC)
-            said = "its key is none that an _id of this collection becomes"
+            said = "no _id of this collection becomes its key"
             finding = Finding(one.name, Kind.FOREIGN, key, None, first_seen=now, confirmed=now, reason=said)
             one.report.add(finding)
             if self._taker is not None:

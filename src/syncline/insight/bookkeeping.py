@@ -63,7 +63,7 @@ _BY_COLUMNS: Mapping[str, Mapping[frozenset[str], str]] = {
 
 
 def migration_tool(shape: Shape) -> str | None:
-    """Name the migration tool that keeps book in this table; ``None``: it is none of theirs."""
+    """Name the migration tool that keeps book in this table; ``None``: it is not one of theirs."""
     name = shape.table.name.lower()
     tool = _BY_NAME.get(name) or _BY_SCHEMA.get(shape.table.schema)
     if tool is not None:

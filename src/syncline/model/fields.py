@@ -181,7 +181,7 @@ def possible_part(part: str) -> bool:
 
 
 def possible_field(name: str, taken: Collection[str] = (), *, reserved: Sequence[str] = RESERVED) -> str:
-    """Give the name, or where it cannot be that of a field, one like it that is none of ``taken``."""
+    """Give the name, or where it cannot be that of a field, one like it that is not in ``taken``."""
     if "." not in name and name not in reserved and possible_part(name):
         return name
     plain = name.replace(".", "_").lstrip("$").replace("\0", "") or "field"

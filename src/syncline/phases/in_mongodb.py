@@ -38,7 +38,7 @@ class InMongoDB:
         seconds: limit of a question.
 
     Raises:
-        ConfigError: the URL is none, or names no database.
+        ConfigError: it is not a URL, or names no database.
 
     """
 

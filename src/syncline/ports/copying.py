@@ -179,7 +179,7 @@ class Ranges(Protocol):
         """See that the tables can be emptied without a change to others.
 
         Raises:
-            CopyError: rows of a table that is none of these refer to one of them.
+            CopyError: rows of a table that is not one of these refer to one of them.
 
         """
         ...

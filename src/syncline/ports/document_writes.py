@@ -224,7 +224,7 @@ class WritableDocuments(Protocol):
         ...
 
     async def waiting(self, collection: str, without: AbstractSet[tuple[str, str]]) -> tuple[int, float]:
-        """Count the marks that are none of these, and tell for how many seconds the oldest of them is there.
+        """Count the marks that are not among these, and tell for how many seconds the oldest of them is there.
 
         A mark may be of many documents: each of ``without`` is a mark and what is shown of an ``_id``.
         """

@@ -130,7 +130,7 @@ class Marks(Protocol):
         """Read waiting marks and, in the same snapshot, one entity's states; ``None``: not of this entity.
 
         Raises:
-            KeyFormatError: a key text is none of this entity.
+            KeyFormatError: a text is not a key of this entity.
             SourceError: a record cannot be read, or more than one row has its key.
 
         """

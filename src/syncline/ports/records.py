@@ -136,7 +136,7 @@ class Records(Protocol):
             apart: not in turn with what else is read, if there is room for that.
 
         Raises:
-            KeyFormatError: a key text is none of this entity.
+            KeyFormatError: a text is not a key of this entity.
             TableLockedError: somebody alters the table.
             SourceError: a record cannot be read.
             SourceUnavailableError: the session is over.

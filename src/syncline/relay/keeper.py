@@ -102,7 +102,7 @@ class Keeper:
             await self._look_at(plan, changed=plan.id in changed)
         await self._tell_of_new_columns()
         with suppress(TargetUnavailableError):
-            await self._prepare_target()  # a worker that cannot is none, and takes no lanes from the others
+            await self._prepare_target()  # a worker that cannot is of no use, and takes no lanes from the others
         await self._beat()
 
     async def _look_at(self, plan: Plan, *, changed: bool) -> None:

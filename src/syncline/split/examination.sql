@@ -21,7 +21,7 @@ FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.rel
 WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 
 -- name: connections
--- A limit of -1 is none. Other sessions are counted for every role, whatever it may see of them.
+-- A limit of -1 means no limit. Other sessions are counted for every role, whatever it may see of them.
 SELECT current_setting('max_connections')::int AS max_connections,
        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
            - coalesce(current_setting('reserved_connections', true)::int, 0)

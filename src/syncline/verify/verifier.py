@@ -34,7 +34,7 @@ async def verify(
 
     Raises:
         ForeignTargetError: the target is a copy of something else.
-        MappingError: a masked field is none.
+        MappingError: a masked field does not exist.
         SourceUnavailableError, TargetUnavailableError: a side cannot be reached; nothing is known.
         SynclineError: another process is at the pass that was to be resumed.
 

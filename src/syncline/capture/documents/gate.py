@@ -77,7 +77,7 @@ class WaitedFor(Protocol):
 
 
 class GateOf:
-    """The gate that phases are, if they are one: ``FixedPhases`` are none, and let everything through.
+    """The gate that phases are, if they are one: ``FixedPhases`` are not, and let everything through.
 
     Args:
         phases: gives them; asked with the first write, so that who only prepares does not begin to follow them.

@@ -70,7 +70,7 @@ def _ledger(connection: Any) -> Ledger:
 
 
 def _transaction(connection: Any) -> tuple[int, str | None] | None:
-    """Tell transactions apart; those of a ``TestCase`` are none of the application's."""
+    """Tell transactions apart; those of a ``TestCase`` are not the application's."""
     for place, block in enumerate(connection.atomic_blocks):
         if not block._from_testcase:  # noqa: SLF001  as Django's own ``durable`` does
             return id(block), connection.savepoint_ids[place - 1] if place else None

@@ -44,7 +44,7 @@ def stays(name: str, aliases: list[str]) -> str | None:
 
 
 def outermost(connection: Any) -> Any:
-    """Give the outermost ``atomic`` of a connection; that of a ``TestCase`` is none of the application's."""
+    """Give the outermost ``atomic`` of a connection; that of a ``TestCase`` is not the application's."""
     blocks = (one for one in connection.atomic_blocks if not one._from_testcase)  # noqa: SLF001  as Django's own ``durable`` does
     return next(blocks, None)
 

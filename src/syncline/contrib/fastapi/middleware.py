@@ -27,7 +27,7 @@ class RequestTimes:
     Args:
         app: what answers.
         metrics: where requests are counted.
-        beside: path of the operations page; it is none of the application's routes.
+        beside: path of the operations page; it is not a route of the application.
 
     """
 

@@ -146,7 +146,7 @@ class StoredMarks:
         return {id_of(one): one for one in found}
 
     async def sample(self, collection: str, size: int) -> list[Any]:
-        """Choose ``_id``s of documents at random; tombstones are none."""
+        """Choose ``_id``s of documents at random, without tombstones."""
         with translated():
             chosen = await self._database[collection].aggregate(
                 [{"$sample": {"size": size}}, {"$match": LIVE}, {"$project": {"_id": 1}}]

@@ -38,7 +38,7 @@ class Bound:
         """Read records of keys like ``read_states``, and keep no more than there is room for.
 
         Raises:
-            KeyFormatError: a key text is none of this entity.
+            KeyFormatError: a text is not a key of this entity.
             SourceUnavailableError: the source cannot be reached.
 
         """

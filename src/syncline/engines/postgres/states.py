@@ -81,7 +81,7 @@ async def read_states(connection: Connection, plan: Plan, keys: Sequence[str]) -
     Keys without a row are absent from the result: deleted, never there, or outside the entity's filter.
 
     Raises:
-        KeyFormatError: a key text is none of this entity.
+        KeyFormatError: a text is not a key of this entity.
         SourceUnavailableError: the source cannot be reached.
 
     """
@@ -110,7 +110,7 @@ async def read_together(connection: Connection, plan: Plan, values: Mapping[str,
         values: the parameters of ``read_marks``.
 
     Raises:
-        KeyFormatError: a key text is none of this entity.
+        KeyFormatError: a text is not a key of this entity.
         SourceError: a record cannot be read, or more than one row has its key.
 
     """

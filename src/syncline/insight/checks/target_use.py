@@ -97,7 +97,7 @@ async def slow_operations(target: Server, settings: Settings) -> list[Finding]: 
 
 
 def judge_operations(operations: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """Judge running operations; what the server does for itself and who waits for news are none."""
+    """Judge running operations, without what the server does for itself and who waits for news."""
     slow = [
         one
         for one in operations

@@ -239,7 +239,7 @@ def _default(declared: Field, type_: Type, where: str) -> Any:
         given = Decimal128(str(given))
     shown = type_.show(given) if type_.name in _WITH_DEFAULT else None
     if shown is not None and declared.values and shown not in declared.values:
-        raise MappingError(f"{where}: default = {declared.default!r} is none of its `values`", hint="add it to them")
+        raise MappingError(f"{where}: default = {declared.default!r} is not among its `values`", hint="add it to them")
     if shown is None:
         raise MappingError(f"{where}: default = {declared.default!r} is no {type_.name}", hint="or leave it out")
     return shown

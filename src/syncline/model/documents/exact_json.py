@@ -81,7 +81,7 @@ def json_name(name: str) -> str:
 
 
 def plain_name(name: str) -> str | None:
-    """Read the name of a field; ``None``: it is none."""
+    """Read the name of a field; ``None``: it is not a name."""
     if not name.startswith("$"):
         return name
     return name[1:] if name.startswith("$$") else None

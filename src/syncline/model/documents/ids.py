@@ -22,7 +22,7 @@ def identified(mapping: DocumentMapping, given: Any) -> Any:
     """Give the ``_id`` that is meant: texts stand for ids where a collection's are ObjectIds or UUIDs.
 
     Raises:
-        KeyFormatError: it is none of this collection's.
+        KeyFormatError: it is not a key of this collection.
 
     """
     kind = mapping.collection.id

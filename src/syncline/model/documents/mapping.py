@@ -45,7 +45,7 @@ class DocumentMapping:
         """Give the key's column for an ``_id``.
 
         Raises:
-            UnmappableError: it is none of the declared type.
+            UnmappableError: it is not of the declared type.
 
         """
         return self._key.key(value)

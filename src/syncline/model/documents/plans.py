@@ -60,7 +60,7 @@ class KeyPlan:
         """Give the column's value.
 
         Raises:
-            UnmappableError: it is none of the declared type.
+            UnmappableError: it is not of the declared type.
 
         """
         found, exact = self.type.fit(value)

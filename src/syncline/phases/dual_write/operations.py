@@ -83,7 +83,7 @@ def _require_names(collection: str, fields: Mapping[str, Any]) -> None:
     for one in fields:
         if "." in one or one.startswith("$"):
             raise OperationError(
-                f"{collection}: an update sets whole fields at the top, and {one!r} is none",
+                f"{collection}: an update sets whole fields at the top, and {one!r} is not such a field",
                 hint=f"give the whole of {one.lstrip('$').partition('.')[0]!r}, or update by a wrapped collection",
             )
 

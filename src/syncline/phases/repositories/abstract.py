@@ -85,7 +85,7 @@ class AbstractRepository(ABC):
 
         Raises:
             AlreadyThereError: a value of them is there already, where there may be only one.
-            RepositoryError: a name is none of a field, or is ``_id``.
+            RepositoryError: a name is not a field's, or is ``_id``.
 
         """
 

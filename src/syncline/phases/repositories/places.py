@@ -108,7 +108,7 @@ class Place:
         """See that it is a text, which may be asked for a part of it.
 
         Raises:
-            RepositoryError: it is none, or the part is too long.
+            RepositoryError: it is not a text, or the part is too long.
 
         """
         if len(asked) > MOST_ASKED:

@@ -171,7 +171,7 @@ def _ordered(place: Place, descending: bool) -> list[sql.Composable]:
 
 
 def _value(place: Place) -> sql.Composed:
-    """Give the value of a field; a default that stands in the column is none."""
+    """Give the value of a field; a default that stands in the column does not count."""
     shown = column(_TOP, place.table, place.number)
     if place.column.default is None or place.rest is None:
         return sql.SQL("{}").format(shown)

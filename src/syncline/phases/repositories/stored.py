@@ -18,7 +18,7 @@ def as_stored(document: Mapping[str, Any], places: Places, options: CodecOptions
     """Encode a document that has an ``_id``: what BSON rounds is rounded on both sides alike.
 
     Raises:
-        RepositoryError: it is no document, its ``_id`` is none of the declared type, or BSON has no such value.
+        RepositoryError: it is no document, its ``_id`` is not of the declared type, or BSON has no such value.
 
     """
     if "_sync" in document:

@@ -1,4 +1,4 @@
-"""Taking a backup: dumped, checked, packed, encrypted and stored; the manifest last, so that a half one is none."""
+"""Taking a backup: dumped, checked, packed, encrypted and stored; the manifest last: half a backup has none."""
 
 from __future__ import annotations
 

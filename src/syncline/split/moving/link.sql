@@ -38,7 +38,7 @@ ORDER BY e.name
 SELECT coalesce(greatest((SELECT max(seq) FROM syncline.outbox), (SELECT max(seq) FROM syncline.block)), 0)
 
 -- name: up_to
--- Whether every mark up to one is done; those of records that are parked are none any more.
+-- Whether every mark up to one is done; those of parked records do not count.
 SELECT NOT EXISTS (SELECT FROM syncline.outbox WHERE seq <= %(seq)s)
    AND NOT EXISTS (SELECT FROM syncline.block WHERE first <= %(seq)s)
 
@@ -51,7 +51,7 @@ SELECT NOT EXISTS (SELECT FROM syncline.waiting AS o JOIN syncline.entity AS e O
 SELECT pg_catalog.to_regclass('syncline.copy') IS NOT NULL
 
 -- name: held
--- Tables that were copied and wait all the same, with the copy that they were of: one that is being copied is none of these.
+-- Tables that were copied and wait all the same, with the copy that they were of: without those that are being copied.
 CREATE TABLE IF NOT EXISTS syncline_gate.held (link text, entity text, copy uuid NOT NULL, PRIMARY KEY (link, entity))
 
 -- name: are_held

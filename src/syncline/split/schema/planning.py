@@ -112,7 +112,7 @@ def plan(
 
 
 def movers(catalogue: Catalogue, ownership: Ownership, database: str) -> frozenset[int]:
-    """Find the tables of a database; those that each database has for itself are none."""
+    """Find the tables of a database; without those that each database has for itself."""
     return frozenset(
         oid
         for oid, kind in catalogue.kinds.items()

@@ -35,7 +35,7 @@ def revision(statements: Sequence[sql.Composed], *, after: str | None) -> str:
         after: the revision before it; ``None``: it is the first.
 
     """
-    # Alembic takes a colon before a word for a parameter; the backslash before it says that it is none.
+    # Alembic takes a colon before a word for a parameter; the backslash before it says that it is not.
     texts = [one.as_string(None).replace(":", "\\:") for one in statements]
     name = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
     lines = "\n".join(f"    op.execute({text!r})" for text in texts) or "    pass"

@@ -94,7 +94,7 @@ def _settings(connection: Connection, statement_seconds: float) -> Mapping[str, 
 
 
 def _may_set_role(connection: Connection) -> bool:
-    """Tell whether the session may say that it is no replica; who may not, is none."""
+    """Tell whether the session may say that it is no replica; one that may not say so is not."""
     return connection.info.parameter_status("is_superuser") == "on"
 
 
