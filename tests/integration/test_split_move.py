@@ -125,6 +125,11 @@ def test_tables_are_copied_beside_writers_followed_switched_and_brought_back(mov
     )
 
 
+def test_capture_and_gates_are_no_differences_between_both_schemas(move: Move) -> None:
+    move("copy", "--rate", "0")
+    assert " compared; 0 differences" in move("schema", "--check")
+
+
 def test_the_way_back_of_each_table_is_tried_before_a_switch_and_leaves_nothing_behind(move: Move) -> None:
     move.here.execute('CREATE TABLE "only%id" (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)')
     move.here.execute('INSERT INTO "only%id" DEFAULT VALUES; ALTER TABLE log ADD COLUMN "100 %" char(3) DEFAULT 1')

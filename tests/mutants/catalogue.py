@@ -1449,6 +1449,12 @@ MUTANTS: Sequence[Mutant] = (
         [f"{TESTS}/test_capture_keys.py::test_a_second_installation_has_nothing_to_do_whatever_the_keys"],
     ),
     Mutant(
+        "our-comments-compared",
+        "what Syncline says of its triggers counts as a difference between the schemas of both sides of a move",
+        [Swap("syncline/split/schema/compare.sql", "comments", "AND NOT is_our_trigger(t)", "")],
+        [f"{TESTS}/test_split_move.py::test_capture_and_gates_are_no_differences_between_both_schemas"],
+    ),
+    Mutant(
         "compared-as-it-was",
         "an integer key that has become numeric is compared by value, and 1 is 1.0",
         [Swap("syncline/capture/postgres/composing.py", "still_typed", "if not equal: ...", "if True: ...")],

@@ -191,6 +191,7 @@ LEFT JOIN pg_catalog.pg_index AS x ON d.classoid = 'pg_class'::regclass AND x.in
      LATERAL pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i
 WHERE coalesce(k.conrelid, t.tgrelid, p.polrelid, r.ev_class, s.stxrelid, x.indrelid, CASE WHEN d.classoid = 'pg_class'::regclass THEN d.objoid END)
       = ANY ((SELECT current_setting('syncline.oids'))::oid[])
+  AND NOT is_our_trigger(t)
 
 -- name: grants
 -- The owner is called so: it is another role over there. Rights that nobody has written are those of a new table.
