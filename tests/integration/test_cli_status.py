@@ -66,6 +66,14 @@ class TestStatus:
         assert "lanes 64 of 64 owned" in flat
         assert "waiting at the gate of the move data" in flat
 
+    def test_a_notice_that_has_ended_is_told_from_one_that_is_open(self, case: Case) -> None:
+        case.sql(
+            "INSERT INTO syncline.notice (name, severity, message, resolved_at) VALUES ('Open', 'warning', 'w', NULL),"
+            " ('Ended', 'warning', 'w', clock_timestamp()), ('Trace', 'info', 'i', clock_timestamp())"
+        )
+        lines = [line.split(maxsplit=3)[3] for line in case.run("status", ok=1).splitlines() if "  notice " in line]
+        assert [line for line in lines if line[0] in "OET"] == ["Open: w", "Ended (resolved): w", "Trace: i"]
+
     def test_the_newest_proof_is_told_though_an_older_one_came_later(self, case: Case) -> None:
         busy(case)
         case.sql(

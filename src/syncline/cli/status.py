@@ -108,7 +108,9 @@ def _parts(found: Status) -> Iterator[Text]:
         yield Text(f"{alert.name}: {alert.message}", "red" if alert.severity == "critical" else "yellow")
     yield from _work(found, datetime.now(UTC))
     for notice in found.notices:
-        yield Text(f"notice {notice['at']:%Y-%m-%d %H:%M} {notice['name']}: {notice['message']}", "dim")
+        ended = notice["resolved"] and notice["severity"] != "info"  # information is closed from the beginning
+        name = f"{notice['name']} (resolved)" if ended else notice["name"]
+        yield Text(f"notice {notice['at']:%Y-%m-%d %H:%M} {name}: {notice['message']}", "dim")
 
 
 def _work(found: Status, now: datetime) -> Iterator[Text]:
