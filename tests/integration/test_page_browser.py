@@ -441,3 +441,19 @@ async def test_an_alert_leads_to_its_place_in_the_runbook(relay: Relay, tmp_path
             await tab.until("location.hash === '#opennotice'")
             assert await tab.run(CONTRASTS) == []
             assert tab.errors == []
+
+
+async def test_the_list_of_links_can_be_read_by_everybody_and_on_a_telephone(tmp_path: Path):
+    toml = '[source]\nurl = "postgresql://127.0.0.1:1/none"\n'
+    for name in ("near", "far_away_in_another_town"):
+        toml += f'[links.{name}.target]\nurl = "mongodb://127.0.0.1:1/{name}"\n'
+    with serving(tmp_path, toml) as served:
+        async with chromium.browser() as tab:
+            await tab.open(served.url)
+            await look_at(tab)
+            assert await tab.run("getComputedStyle(document.querySelector('.top')).display") == "flex", (
+                "it has the style of a page"
+            )
+            await tab.click(".links a")
+            await tab.until("location.pathname === '/near/login'")
+            assert tab.errors == []

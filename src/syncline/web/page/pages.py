@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from syncline.config import Settings
 from syncline.web.auth import AdminCredential
+from syncline.web.page.guard import template
 from syncline.web.page.headers import WithHeaders
 from syncline.web.page.moves import Moves
 from syncline.web.page.page import OperationsPage
@@ -34,6 +35,7 @@ class Pages:
 
     def __init__(self, links: Sequence[Settings], credential: AdminCredential, *, moves: Moves | None = None) -> None:
         self._pages = {one.link.name or NAMELESS: OperationsPage(one, credential, moves=moves) for one in links}
+        self._links = template("links.html")
         mounts = [Mount(f"/{name}", page) for name, page in self._pages.items()]
         self._app = WithHeaders(Starlette(routes=[Route("/", self._list), *mounts]))
 
@@ -55,5 +57,5 @@ class Pages:
 
     async def _list(self, _: Request) -> Response:
         items = "".join(f'<li><a href="{name}/">{name}</a></li>' for name in self._pages)
-        title = "<title>Syncline operations</title><h1>Links</h1>"
-        return HTMLResponse(f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<ul>{items}</ul></html>')
+        static = f"{next(iter(self._pages))}/static"  # each page has it, and no link's name is taken for it
+        return HTMLResponse(self._links.substitute(links=items, static=static))
