@@ -67,6 +67,7 @@ def test_what_is_in_the_way_of_a_collection_is_named_with_what_to_do(stage):
     assert [one["level"] for one in said] == ["critical", "warning"]
     assert "not Syncline's" in said[0]["message"]
     assert "partialFilterExpression" in said[1]["fix"]
+    assert "`syncline doctor` names one" in stage.call("copy", "labels", status=3)
 
 
 def test_tables_declaration_and_parked_documents_are_looked_at(stage):

@@ -359,7 +359,7 @@ def of_somebody_else(id_: Any) -> SourceError:
     """Say that our field is not ours."""
     return SourceError(
         f"the field {FIELD} of the document {id_!r} is not as Syncline wrote it",
-        hint=f"somebody else has: $unset {FIELD} there, then it is marked as a new one; `examine()` finds such",
+        hint=f"somebody else has: $unset {FIELD} there, then it is marked as a new one; `syncline doctor` names one",
     )
 
 
