@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from bson import ObjectId
 from pymongo import UpdateOne
+from pymongo.asynchronous.database import AsyncDatabase
 
 from syncline.config.documents import Documents
 from syncline.config.dual_write import DualWriteSettings
@@ -22,6 +23,7 @@ from syncline.errors import SourceUnavailableError
 from syncline.phases import FixedPhases, Phase
 from syncline.phases.dual_write import AsyncDualWriteService, acting_as, audit
 from syncline.phases.dual_write.audit import AuditedWrites
+from syncline.phases.dual_write.inline import InlinePart
 from syncline.ports.document_writes import Action, Beside, Write
 from syncline.ports.documents import Noted
 from syncline.relay.documents.pump import DocumentPump
@@ -109,6 +111,33 @@ async def test_of_updates_in_one_transaction_each_is_in_the_log_whatever_became_
         assert await asyncio.gather(*calls) == [True] * 3
         assert (parts.counters.inline, parts.counters.left) == (5, 1)
     assert {(one[1], one[3]) for one in await logged(stage)} == {(id_, "done") for id_ in (held, taken, refused)}
+
+
+async def test_while_postgresql_is_down_an_update_is_one_command_and_asks_it_for_nothing(
+    stage, mongo_url, mongo_db, monkeypatch
+):
+    command, ask, caller, did = AsyncDatabase.command, InlinePart._ask, asyncio.current_task(), []
+
+    async def commanded(self, given, *args, **options):
+        if asyncio.current_task() is caller:
+            did.append(next(iter(given)))
+        return await command(self, given, *args, **options)
+
+    def asked(self, *args, **options):
+        if asyncio.current_task() is caller:
+            did.append("PostgreSQL")
+        return ask(self, *args, **options)
+
+    down = declared(mongo_url, mongo_db, "postgresql://nobody@127.0.0.1:9/none")
+    async with AsyncDualWriteService(down, settings=CARRIED) as service:
+        id_ = ObjectId()
+        assert await service.create_document("tasks", {"title": "a"}, id_)
+        monkeypatch.setattr(AsyncDatabase, "command", commanded)
+        monkeypatch.setattr(InlinePart, "_ask", asked)
+        for n in range(3):
+            assert await service.update_document("tasks", id_, {"n": n})
+    assert did == ["bulkWrite"] * 3
+    assert (await ours(stage, id_)).get("mark")
 
 
 async def test_who_clears_a_mark_writes_down_what_is_noted(stage):

@@ -5726,6 +5726,32 @@ MUTANTS: Sequence[Mutant] = (
         [f"{INLINE}::test_a_late_postgresql_costs_the_deadline_once_and_what_was_begun_goes_on"],
     ),
     Mutant(
+        "dual-write-carried-by-nobody",
+        "while PostgreSQL is down, an update is written as one that is carried in its call",
+        [
+            Swap(
+                "syncline/phases/dual_write/service.py",
+                "AsyncDualWriteService._done",
+                "parts.inline is not None and not parts.inline.is_open",
+                "parts.inline is not None",
+            )
+        ],
+        [f"{NOTED}::test_while_postgresql_is_down_an_update_is_one_command_and_asks_it_for_nothing"],
+    ),
+    Mutant(
+        "dual-write-asks-while-it-is-down",
+        "while PostgreSQL is down, each call asks it all the same",
+        [
+            Swap(
+                "syncline/phases/dual_write/inline.py",
+                "InlinePart.begin",
+                "not self._looked.is_set()",
+                "self._number is None and self._ask('', ())",
+            )
+        ],
+        [f"{NOTED}::test_while_postgresql_is_down_an_update_is_one_command_and_asks_it_for_nothing"],
+    ),
+    Mutant(
         "dual-write-older-of-one-key",
         "of writes of one key together the first is carried",
         [
