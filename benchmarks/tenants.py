@@ -28,6 +28,8 @@ TENANTS = 50
 SETTLE_SECONDS = 75.0
 """After so long every link is at rest: the last changes, the grace of second deletes, looks that become seldom."""
 CONNECTIONS_EACH = 8
+ALONE = 7
+"""So many times as long one source alone is changed: of the changes of a few seconds p99 would be the longest."""
 
 
 def file_of(on: Stage, urls: dict[str, str]) -> str:
@@ -127,8 +129,8 @@ def at_rest(on: Stage, process: subprocess.Popen[str], seconds: float) -> dict[s
     }
 
 
-def waited(process: subprocess.Popen[str], urls: dict[str, str], seconds: float) -> list[float]:
-    """Change each tenant's record once a second; from commit to durable, in ms."""
+def waited(process: subprocess.Popen[str], urls: dict[str, str], seconds: float) -> tuple[list[float], list[float]]:
+    """Change each tenant's record once a second; from commit to durable, in ms: the first in each, and all."""
     seen_by(process)
     committed: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
@@ -146,24 +148,27 @@ def waited(process: subprocess.Popen[str], urls: dict[str, str], seconds: float)
             committed[f"{name}/{note}"] = time.monotonic()
         time.sleep(5)
     seen = seen_by(process)
-    took = [(seen[change] - at) * 1e3 for change, at in committed.items() if change in seen]
+    took = {change: (seen[change] - at) * 1e3 for change, at in committed.items() if change in seen}
     assert len(took) > 0.95 * len(committed), (len(took), len(committed))
-    return took
+    woken = [took[change] for change in list(committed)[: len(urls)] if change in took]
+    return woken, list(took.values())
 
 
-def measured(on: Stage, count: int, seconds: float) -> tuple[dict[str, float], list[float]]:
-    """So many in one worker: what it costs at rest, and what their changes wait for."""
+def measured(
+    on: Stage, count: int, seconds: float, *, changing: float
+) -> tuple[dict[str, float], list[float], list[float]]:
+    """So many in one worker: what it costs at rest for so long, and what changes wait for in so many seconds."""
     with tenants(on, count) as (file, urls), serving(file) as process:
         until_served(process, urls)
         rest = at_rest(on, process, seconds)
-        return rest, waited(process, urls, seconds)
+        return rest, *waited(process, urls, changing)
 
 
 def lines(_: Stage, sizes: Sizes, count: int = TENANTS) -> list[Line]:
     """Beside one source alone; at rest, and with a change a second in each."""
     with stage(max_connections=50 + CONNECTIONS_EACH * count) as apart:
-        one_rest, one = measured(apart, 1, sizes.seconds)
-        rest, all_ = measured(apart, count, sizes.seconds)
+        one_rest, one_woken, one = measured(apart, 1, sizes.seconds, changing=ALONE * sizes.seconds)
+        rest, woken, all_ = measured(apart, count, sizes.seconds, changing=sizes.seconds)
     cost = (
         f"{rest['megabytes']:,.0f} MB ({one_rest['megabytes']:,.0f} MB for one), {rest['connections']:.0f} connections,"
         f" {rest['transactions']:.0f} transactions a second ({one_rest['transactions']:.1f} for one)"
@@ -171,6 +176,10 @@ def lines(_: Stage, sizes: Sizes, count: int = TENANTS) -> list[Line]:
     waits = ", ".join(
         f"p{part * 100:.0f} {percentile(one, part):.1f} ms alone, {percentile(all_, part):.1f} ms"
         for part in (0.5, 0.99)
+    )
+    waits += (
+        f"; {len(one)} and {len(all_)} changes; the first after a rest: {max(one_woken, default=0):.1f} ms alone,"
+        f" p50 {percentile(woken, 0.5):.1f} ms, at most {max(woken):.1f} ms"
     )
     of = f"{count} idle sources in one worker"
     return [
